@@ -1,0 +1,21 @@
+"""Anywhere that is neither GitHub nor GitLab: the log on stderr, `name=value` lines on stdout."""
+
+import logging
+import sys
+
+from stop_recording.reporting.base import Reporter
+from stop_recording.result import Report
+
+_PREFIXES = {logging.WARNING: "warning: ", logging.ERROR: "error: ", logging.DEBUG: "debug: "}
+
+
+class ConsoleReporter(Reporter):
+    """Keeps stdout for the outputs, so that a script can read them."""
+
+    def show(self, level: int, line: str, title: str) -> None:
+        """Print the line to stderr."""
+        print(f"{_PREFIXES.get(level, '')}{line}", file=sys.stderr, flush=True)
+
+    def hand_on(self, outputs: dict[str, str], dotenv_text: str, report: Report) -> None:
+        """Print the lines of the dotenv file to stdout."""
+        print(dotenv_text, end="", flush=True)

@@ -1,0 +1,67 @@
+"""The outputs of the step: names, values, and the dotenv file that GitLab CI hands on."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from stop_recording.errors import BadInput
+from stop_recording.reporting.text import one_line
+from stop_recording.result import Report, StopResult
+
+# GitLab refuses a dotenv report of more than 5 KB.
+DOTENV_LIMIT = 5 * 1024 - 1
+
+# Output of the action: variable in the dotenv file.
+DOTENV_NAMES = {
+    "test_record_id": "TEST_RECORD_ID",
+    "test_record_ids": "TEST_RECORD_IDS",
+    "status": "STOP_RECORDING_STATUS",
+    "test_run_state": "TEST_RUN_STATE",
+    "baseline_count": "BASELINE_COUNT",
+}
+
+
+def action_outputs(report: Report, secrets: Iterable[str]) -> dict[str, str]:
+    """Return every output by name. What is not known is empty; `test_record_ids` has the known ones."""
+    first = report.results[0] if report.results else StopResult("")
+    record_ids = [result.test_record_id for result in report.results if result.test_record_id]
+    return {
+        "test_record_id": first.test_record_id or "",
+        "test_record_ids": _json(record_ids),
+        "status": report.status,
+        "test_run_state": first.state or "",
+        "baseline_count": "" if first.baseline_count is None else str(first.baseline_count),
+        "results": _json([_result(result, secrets) for result in report.results]),
+    }
+
+
+def dotenv(outputs: dict[str, str]) -> tuple[str, list[str]]:
+    """Return the text of the dotenv file, and which variables did not fit into it."""
+    values = {variable: outputs[name] for name, variable in DOTENV_NAMES.items()}
+    values["TEST_RECORD_IDS"] = ",".join(json.loads(outputs["test_record_ids"]))
+    left_out = []
+    if len(_lines(values.items())) > DOTENV_LIMIT:
+        del values["TEST_RECORD_IDS"]
+        left_out.append("TEST_RECORD_IDS")
+    return _lines(values.items()), left_out
+
+
+def write_file(path: str, text: str, *, append: bool = False) -> None:
+    """Write a file of outputs; BadInput, which names the file, if that fails."""
+    try:
+        with Path(path).open("a" if append else "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except OSError as error:
+        raise BadInput(f"{path!r} cannot be written: {error.strerror}") from None
+
+
+def _result(result: StopResult, secrets: Iterable[str]) -> dict[str, object]:
+    return {**vars(result), "error": result.error and one_line(str(result.error), secrets)}
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _lines(values: Iterable[tuple[str, str]]) -> str:
+    return "".join(f"{name}={value}\n" for name, value in values)

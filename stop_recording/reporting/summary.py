@@ -1,0 +1,63 @@
+"""The job summary, in Markdown."""
+
+from collections.abc import Iterable
+
+from stop_recording.reporting.text import markdown, one_line
+from stop_recording.result import Report, StopResult
+
+# GitHub drops a summary of more than 1 MiB as a whole.
+SUMMARY_LIMIT = 1_000_000
+
+
+def summary(report: Report, secrets: Iterable[str]) -> str:
+    """Return a table of the runs, each linked to its page, and how to copy the first; under 1 MiB."""
+    lines = [f"### Wallarm FAST: {markdown(report.status.replace('_', ' '))}", ""]
+    if report.results:
+        lines += ["| Test run | Test record | State | Baselines | Outcome |", "|---|---|---|---:|---|"]
+    size = sum(len(line) + 1 for line in lines)
+    for shown, result in enumerate(report.results):
+        row = _row(result, secrets)
+        size += len(row) + 1
+        if size > SUMMARY_LIMIT:
+            lines += ["", f"and {len(report.results) - shown} more test runs, see the output `results`"]
+            break
+        lines.append(row)
+    if report.status == "stopped":
+        lines += _next_step(report)
+    return "\n".join([*lines, "", ""])
+
+
+def _row(result: StopResult, secrets: Iterable[str]) -> str:
+    run = markdown(result.test_run_id)
+    cells = (
+        f"[{run}]({result.url})" if result.url else run,
+        markdown(result.test_record_id or ""),
+        markdown(result.state or ""),
+        "" if result.baseline_count is None else str(result.baseline_count),
+        _outcome(result, secrets),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _outcome(result: StopResult, secrets: Iterable[str]) -> str:
+    if result.error:
+        return markdown(one_line(str(result.error), secrets))
+    if result.already_stopped:
+        return "was stopped already"
+    return "recording" if result.recording else "recording stopped"
+
+
+def _next_step(report: Report) -> list[str]:
+    """Return the call that copies the (first) test run."""
+    record_id = report.results[0].test_record_id or ""
+    written = record_id if record_id.isdigit() else f'"{record_id}"'
+    body = f'{{"name": "copy", "test_record_id": {written}}}'
+    return [
+        "",
+        "To copy the test run:",
+        "",
+        "```sh",
+        'curl --fail-with-body --header "X-WallarmAPI-Token: $WALLARM_API_TOKEN" \\',
+        f"  --json '{body}' {report.base_url}/v1/test_run",
+        "```",
+    ]
