@@ -45,9 +45,6 @@ def _stop(settings: Settings, clock: Clock, events: Events) -> Report:
     for warning in settings.warnings:
         _log.warning(warning)
     deadline = Deadline.after(settings.timeout, clock)
-    client = WallarmClient(
-        settings.base_url, settings.token, ca_certificates=settings.ca_certificates, deadline=deadline
-    )
     rules = Rules(settings.quiet_period, settings.min_baselines, settings.dry_run, settings.portal)
     count = len(settings.test_run_ids)
     _log.info(
@@ -56,7 +53,8 @@ def _stop(settings: Settings, clock: Clock, events: Events) -> Report:
         f"test run {settings.test_run_ids[0]}" if count == 1 else f"{count} test runs",
         settings.base_url,
     )
-    results = stop_recordings(settings.test_run_ids, client, rules, deadline, events)
+    with WallarmClient(settings.base_url, settings.token, settings.ca_certificates, deadline) as client:
+        results = stop_recordings(settings.test_run_ids, client, rules, deadline, events)
     return Report(results, dry_run=settings.dry_run, base_url=settings.base_url)
 
 

@@ -13,7 +13,7 @@ from stop_recording.errors import StopRecordingError
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
-_backoff = tenacity.wait_exponential_jitter(initial=0.5, max=10, jitter=0.5)
+_backoff = tenacity.wait_exponential_jitter(multiplier=0.5, max=10, jitter=0.5)
 
 
 class Transient(Exception):

@@ -59,12 +59,12 @@ class TestRun:
 
 
 class WallarmClient:
-    """Calls of one API server with one token; safe to share between threads.
+    """Calls of one API server with one token; safe to share between threads; a context manager.
 
     Each call is made once. It raises Transient for what may pass, TokenRefused, RunNotFound or Refused.
     """
 
-    def __init__(self, base_url: str, token: str, *, ca_certificates: str | None, deadline: Deadline) -> None:
+    def __init__(self, base_url: str, token: str, ca_certificates: str | None, deadline: Deadline) -> None:
         self._token = token
         self._deadline = deadline
         self._clock: Clock = deadline.clock
@@ -91,6 +91,12 @@ class WallarmClient:
             raise BadInput(
                 "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY: not the URL of a proxy; give one like http://proxy:3128"
             ) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
 
     def get_test_run(self, test_run_id: str) -> TestRun:
         """GET /v1/test_run/{id}: the state of a run."""
