@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the container starts."""
+"""What the container starts: the step, with the environment of this process."""
 
 import os
 import sys
@@ -8,6 +8,9 @@ if __name__ == "__main__":
     try:
         from stop_recording.app import main
 
-        sys.exit(main(os.environ, sys.argv[1:]))
-    except KeyboardInterrupt:  # before main could see to it
-        sys.exit(130)
+        exit_code = main(os.environ, sys.argv[1:])
+    except KeyboardInterrupt:  # before main could see to signals
+        exit_code = 130
+    sys.stdout.flush()
+    # At once: a thread in a request that hangs must not hold up the end, nor print into it.
+    os._exit(exit_code)

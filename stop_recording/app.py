@@ -32,7 +32,7 @@ def main(environ: Mapping[str, str], arguments: Sequence[str] = (), clock: Clock
     events: Events = queue.SimpleQueue()
     with _signals(events), make_reporter(read_platform(environ)) as reporter:
         try:
-            report = _stop(read_settings(environ), clock or Clock(), events)
+            report = _stop(read_settings(environ), clock or Clock(), events, reporter)
         except StopRecordingError as error:
             report = Report(error=error)
         except Exception as error:  # noqa: BLE001 - the last resort: a line that says so, and no secret
@@ -41,20 +41,19 @@ def main(environ: Mapping[str, str], arguments: Sequence[str] = (), clock: Clock
         return _hand_on(report, reporter)
 
 
-def _stop(settings: Settings, clock: Clock, events: Events) -> Report:
+def _stop(settings: Settings, clock: Clock, events: Events, reporter: Reporter) -> Report:
     for warning in settings.warnings:
         _log.warning(warning)
     deadline = Deadline.after(settings.timeout, clock)
     rules = Rules(settings.quiet_period, settings.min_baselines, settings.dry_run, settings.portal)
-    count = len(settings.test_run_ids)
-    _log.info(
-        "%s %s at %s",
-        "Dry run: looking at" if settings.dry_run else "Stopping the recording of",
-        f"test run {settings.test_run_ids[0]}" if count == 1 else f"{count} test runs",
-        settings.base_url,
-    )
-    with WallarmClient(settings.base_url, settings.token, settings.ca_certificates, deadline) as client:
-        results = stop_recordings(settings.test_run_ids, client, rules, deadline, events)
+    doing = "Dry run: looking at" if settings.dry_run else "Stopping the recording of"
+    ids = settings.test_run_ids
+    runs = f"test run {ids[0]}" if len(ids) == 1 else f"{len(ids)} test runs"
+    with (
+        WallarmClient(settings.base_url, settings.token, settings.ca_certificates, deadline) as client,
+        reporter.section(f"{doing} {runs} at {settings.base_url}"),
+    ):
+        results = stop_recordings(ids, client, rules, deadline, events)
     return Report(results, dry_run=settings.dry_run, base_url=settings.base_url)
 
 

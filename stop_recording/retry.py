@@ -48,11 +48,15 @@ def retry(attempt: Callable[[], _T], deadline: Deadline, subject: str) -> _T:
     def announce(state: tenacity.RetryCallState) -> None:
         _log.info("%s: %s; trying again in %.1f s", subject, _failure(state), state.upcoming_sleep)
 
+    def count(state: tenacity.RetryCallState) -> None:
+        _log.debug("%s: attempt %d", subject, state.attempt_number)
+
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(Transient),
         wait=lambda state: _failure(state).retry_after or _backoff(state),
         stop=lambda state: state.upcoming_sleep >= deadline.remaining(),
         sleep=deadline.clock.sleep,
+        before=count,
         before_sleep=announce,
         retry_error_callback=_give_up,
     )(attempt)

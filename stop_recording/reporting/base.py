@@ -2,6 +2,8 @@
 
 import logging
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Self
 
 from stop_recording.reporting.outputs import action_outputs, dotenv, write_file
@@ -53,6 +55,12 @@ class Reporter(logging.Handler):
 
     def mask(self, secret: str) -> None:
         """Ask the platform to hide the secret, where it can."""
+
+    @contextmanager
+    def section(self, title: str) -> Iterator[None]:
+        """Keep together the lines that are logged inside, folded away where that is possible."""
+        _package_log.info("%s", title)
+        yield
 
     @abstractmethod
     def show(self, level: int, line: str, title: str) -> None:

@@ -3,6 +3,7 @@
 import logging
 import sys
 
+from stop_recording.errors import BadInput
 from stop_recording.reporting.base import Reporter
 from stop_recording.result import Report
 
@@ -18,4 +19,7 @@ class ConsoleReporter(Reporter):
 
     def hand_on(self, outputs: dict[str, str], dotenv_text: str, report: Report) -> None:
         """Print the lines of the dotenv file to stdout."""
-        print(dotenv_text, end="", flush=True)
+        try:
+            print(dotenv_text, end="", flush=True)
+        except OSError as error:
+            raise BadInput(f"stdout cannot be written: {error.strerror}") from None

@@ -5,6 +5,8 @@ Takes the two modules of actions-toolkit that it needs; `actions_toolkit.core` w
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from actions_toolkit.command import issue_command
 from actions_toolkit.file_command import prepare_key_value_message
@@ -13,6 +15,7 @@ from stop_recording.errors import BadInput
 from stop_recording.reporting.base import Reporter
 from stop_recording.reporting.outputs import write_file
 from stop_recording.reporting.summary import summary
+from stop_recording.reporting.text import one_line
 from stop_recording.result import Report
 
 _COMMANDS = {logging.DEBUG: "debug", logging.WARNING: "warning", logging.ERROR: "error"}
@@ -34,6 +37,15 @@ class GitHubReporter(Reporter):
         else:
             print(line)
         sys.stdout.flush()
+
+    @contextmanager
+    def section(self, title: str) -> Iterator[None]:
+        """Fold the lines into a group."""
+        issue_command("group", {}, one_line(title, self.platform.secrets))
+        try:
+            yield
+        finally:
+            issue_command("endgroup", {}, "")
 
     def hand_on(self, outputs: dict[str, str], dotenv_text: str, report: Report) -> None:
         """Append to the files that the runner names."""

@@ -7,11 +7,15 @@ from stop_recording.result import Report, StopResult
 
 # GitHub drops a summary of more than 1 MiB as a whole.
 SUMMARY_LIMIT = 1_000_000
+_TITLES = {"stopped": "recording stopped", "dry_run": "dry run, nothing changed"}
 
 
 def summary(report: Report, secrets: Iterable[str]) -> str:
-    """Return a table of the runs, each linked to its page, and how to copy the first; under 1 MiB."""
-    lines = [f"### Wallarm FAST: {markdown(report.status.replace('_', ' '))}", ""]
+    """Return what became of the step, a table of the runs, and how to copy the first; under 1 MiB."""
+    title = report.failure.title if report.failure else _TITLES[report.status]
+    lines = [f"### Wallarm FAST: {title}", ""]
+    if report.error:
+        lines.append(markdown(one_line(str(report.error), secrets)))
     if report.results:
         lines += ["| Test run | Test record | State | Baselines | Outcome |", "|---|---|---|---:|---|"]
     size = sum(len(line) + 1 for line in lines)
@@ -41,23 +45,23 @@ def _row(result: StopResult, secrets: Iterable[str]) -> str:
 
 def _outcome(result: StopResult, secrets: Iterable[str]) -> str:
     if result.error:
-        return markdown(one_line(str(result.error), secrets))
+        return f"**{result.error.title}**: {markdown(one_line(str(result.error), secrets))}"
     if result.already_stopped:
         return "was stopped already"
-    return "recording" if result.recording else "recording stopped"
+    return {True: "recording", False: "recording stopped", None: "stop accepted"}[result.recording]
 
 
 def _next_step(report: Report) -> list[str]:
     """Return the call that copies the (first) test run."""
     record_id = report.results[0].test_record_id or ""
     written = record_id if record_id.isdigit() else f'"{record_id}"'
-    body = f'{{"name": "copy", "test_record_id": {written}}}'
     return [
         "",
         "To copy the test run:",
         "",
         "```sh",
-        'curl --fail-with-body --header "X-WallarmAPI-Token: $WALLARM_API_TOKEN" \\',
-        f"  --json '{body}' {report.base_url}/v1/test_run",
+        f"curl --fail-with-body {report.base_url}/v1/test_run \\",
+        '  --header "X-WallarmAPI-Token: $WALLARM_API_TOKEN" \\',
+        f"""  --json '{{"name": "copy", "test_record_id": {written}}}'""",
         "```",
     ]
