@@ -31,9 +31,12 @@ _HEREDOC = re.compile(r"(?ms)^(?P<name>\w+)<<(?P<mark>ghadelimiter_\S+)\n(?P<val
 
 @dataclass
 class FakeClock:
-    """A clock on which waiting takes no time. `slept` lists the waits, in seconds."""
+    """A clock on which waiting takes no time. `slept` lists the waits, in seconds.
 
-    now: float = 1000.0
+    It starts at the real time, so that a simulator can be handed over to it half way.
+    """
+
+    now: float = field(default_factory=time.monotonic)
     epoch: float = 1_800_000_000.0
     slept: list[float] = field(default_factory=list)
 
