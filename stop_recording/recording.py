@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from stop_recording.answers import TestRun
 from stop_recording.clock import Clock, Deadline
 from stop_recording.errors import (
     NotConfirmed,
@@ -18,7 +19,7 @@ from stop_recording.errors import (
 )
 from stop_recording.result import StopResult
 from stop_recording.retry import Transient, retry
-from stop_recording.wallarm import TestRun, WallarmClient
+from stop_recording.wallarm import WallarmClient
 
 _METHOD_NOT_ALLOWED = 405
 _FIRST_POLL = 0.5

@@ -1,21 +1,15 @@
-"""The test-run API of Wallarm FAST: its calls and its answers.
+"""The calls of Wallarm FAST's test-run API. Knows HTTP and knows no CI."""
 
-Knows HTTP and knows no CI. Answers are envelopes `{"status": 200, "body": {...}}`; what is read of a body is
-data that may be hostile, and only values of the expected form leave this module.
-"""
-
-import json
 import logging
-import re
 import ssl
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, NoReturn, Self
+from typing import Literal, NoReturn, Self
 
 import httpx
 
 from stop_recording import __version__
+from stop_recording.answers import Envelope, TestRun
 from stop_recording.clock import Clock, Deadline
 from stop_recording.errors import (
     BadInput,
@@ -34,28 +28,10 @@ TOKEN_HEADER = "X-WallarmAPI-Token"  # noqa: S105 - a name, not a token
 _RETRIED = {408, 423, 425, 429}
 _TOKEN_REFUSED = {401, 403}
 _NOT_FOUND = 404
-_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_STATE = re.compile(r"[a-z_]{1,32}")
-_MAX_COUNT = 10**12
-_MAX_SAID = 200
+_FIRST_ERROR = 400
+_FIRST_SERVER_ERROR = 500
+_LAST_ERROR = 599
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TestRun:
-    """What an answer said of a test run; None where it did not."""
-
-    __test__ = False  # not a test, whatever pytest makes of the name
-
-    recording: bool | None = None
-    test_record_id: str | None = None
-    state: str | None = None
-    baseline_count: int | None = None
-
-    def updated(self, newer: Self) -> Self:
-        """Return this with whatever the newer answer said."""
-        said = {f.name: getattr(newer, f.name) for f in fields(newer)}
-        return replace(self, **{name: value for name, value in said.items() if value is not None})
 
 
 class WallarmClient:
@@ -103,15 +79,15 @@ class WallarmClient:
         body = self._call("GET", f"/v1/test_run/{test_run_id}")
         if not isinstance(body, dict):
             raise Transient(Refused, "the answer is not a test run")
-        return self._test_run(body)
+        return TestRun.read(body, self._token)
 
     def stop_test_run(self, test_run_id: str) -> TestRun:
         """POST /v1/test_run/{id}/action/stop: stop recording; the answer may say nothing of the run."""
-        return self._test_run(self._call("POST", f"/v1/test_run/{test_run_id}/action/stop"))
+        return TestRun.read(self._call("POST", f"/v1/test_run/{test_run_id}/action/stop"), self._token)
 
     def stop_test_record(self, test_record_id: str) -> TestRun:
         """POST /v1/test_record/{id}/action/stop: the same by record."""
-        return self._test_run(self._call("POST", f"/v1/test_record/{test_record_id}/action/stop"))
+        return TestRun.read(self._call("POST", f"/v1/test_record/{test_record_id}/action/stop"), self._token)
 
     def _call(self, method: Literal["GET", "POST"], path: str) -> object:
         """Make one request and return the body of the envelope; None if a good answer has none."""
@@ -121,23 +97,21 @@ class WallarmClient:
         except httpx.TransportError as error:
             _log.debug("%s %s -> %s", method, path, type(error).__name__)
             raise self._connection_failure(error) from None
-        _log.debug(
-            "%s %s -> %d in %.3f s", method, path, response.status_code, self._clock.monotonic() - started
-        )
-        readable, answer = _decode(content)
+        seconds = self._clock.monotonic() - started
+        _log.debug("%s %s -> %d in %.3f s", method, path, response.status_code, seconds)
+        envelope = _envelope(content)
         code = response.status_code
-        status = answer.get("status") if isinstance(answer, dict) else None
-        if isinstance(status, int) and status >= 400:  # noqa: PLR2004 - where HTTP's errors begin
-            code = status
-        body = answer.get("body") if isinstance(answer, dict) else None
+        if envelope and envelope.status and envelope.status >= _FIRST_ERROR:
+            code = min(envelope.status, _LAST_ERROR)
         if not httpx.codes.is_success(code):
-            self._raise(code, body, response)
-        if not readable:
+            said = envelope.explanation(self._token) if envelope else ""
+            self._raise(code, f"HTTP {code}: {said}" if said else f"HTTP {code}", response)
+        if envelope is None:
             raise Transient(Refused, "the answer cannot be read: it is not JSON, too long or damaged")
-        return body
+        return envelope.body
 
-    def _exchange(self, method: str, path: str) -> tuple[httpx.Response, bytes | None]:
-        """Return answer and content; the content is None if there is more of it than is ever read.
+    def _exchange(self, method: str, path: str) -> tuple[httpx.Response, bytes]:
+        """Return answer and content, of which no more is read than shows that it is too long.
 
         A request gets at most half the time left, so that a silent server leaves time to look at the run.
         """
@@ -150,7 +124,7 @@ class WallarmClient:
             for chunk in _decompressed(response):
                 content += chunk
                 if len(content) > MAX_ANSWER_BYTES:
-                    return response, None
+                    break
                 if self._clock.monotonic() > give_up_at:
                     raise httpx.ReadTimeout("the answer came too slowly")
         return response, bytes(content)
@@ -172,16 +146,13 @@ class WallarmClient:
         doing = "no connection to" if not_sent else "no complete answer from"
         return Transient(Unreachable, f"{doing} {host}: {what}", may_have_acted=not not_sent)
 
-    def _raise(self, code: int, body: object, response: httpx.Response) -> NoReturn:
-        # Without the token before it is cut, or a piece of an echoed token could stay.
-        said = "" if body is None else _flat(body).replace(self._token, "***")[:_MAX_SAID]
-        what = f"HTTP {code}: {said}" if said else f"HTTP {code}"
+    def _raise(self, code: int, what: str, response: httpx.Response) -> NoReturn:
         if code in _TOKEN_REFUSED:
             raise TokenRefused(
                 f"the token was refused ({what}); check that it is a FAST node token of the cloud at "
                 f"{self._http.base_url.host}, since each cloud (cloud_region us, eu) refuses the other's"
             )
-        if code in _RETRIED or code >= 500:  # noqa: PLR2004 - where HTTP's server errors begin
+        if code in _RETRIED or code >= _FIRST_SERVER_ERROR:
             raise Transient(
                 Unreachable,
                 f"the API answered {what}",
@@ -196,33 +167,6 @@ class WallarmClient:
                 f"the API answered with a redirect ({what}), which is not followed; check api_host", code
             )
         raise Refused(f"the API refused the request ({what})", code)
-
-    def _test_run(self, body: object) -> TestRun:
-        """Take what is usable from the body; Refused if the record's id has not the form of an id."""
-        run: dict[str, Any] = body if isinstance(body, dict) else {}
-        recording, record_id, count = (
-            run.get("recording"),
-            run.get("test_record_id"),
-            run.get("baseline_count"),
-        )
-        if type(record_id) is int:
-            record_id = str(record_id) if record_id < _MAX_COUNT else "too long"
-        if record_id in (None, ""):
-            record_id = None
-        elif not self._usable(record_id, _ID):
-            raise Refused(
-                "the API answered with a test_record_id that is not an id; nothing can be done with it"
-            )
-        state = run.get("state")
-        return TestRun(
-            recording=recording if isinstance(recording, bool) else None,
-            test_record_id=record_id,
-            state=state if self._usable(state, _STATE) else None,
-            baseline_count=count if type(count) is int and 0 <= count < _MAX_COUNT else None,
-        )
-
-    def _usable(self, value: object, form: re.Pattern[str]) -> bool:
-        return isinstance(value, str) and form.fullmatch(value) is not None and self._token not in value
 
 
 def _decompressed(response: httpx.Response) -> Iterator[bytes]:
@@ -241,29 +185,13 @@ def _decompressed(response: httpx.Response) -> Iterator[bytes]:
         raise httpx.RemoteProtocolError("damaged compression") from None
 
 
-def _decode(content: bytes | None) -> tuple[bool, object]:
-    """Return whether the answer can be read, and its JSON; an empty answer can, and is None."""
-    if content is None:
-        return False, None
-    if not content:
-        return True, None
+def _envelope(content: bytes) -> Envelope | None:
+    if len(content) > MAX_ANSWER_BYTES:
+        return None
     try:
-        return True, json.loads(content.decode(), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        return False, None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _flat(value: object, depth: int = 4) -> str:
-    """Write JSON as a line of prose: {"a": {"error": "b"}} becomes "a: error: b"."""
-    if isinstance(value, dict) and depth:
-        return ", ".join(f"{key}: {_flat(item, depth - 1)}" for key, item in value.items())
-    if isinstance(value, list) and depth:
-        return ", ".join(_flat(item, depth - 1) for item in value)
-    return "..." if isinstance(value, dict | list) else str(value)
+        return Envelope.read(content)
+    except ValueError:
+        return None
 
 
 def _certificate_problem(error: BaseException | None) -> str | None:
