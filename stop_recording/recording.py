@@ -17,6 +17,7 @@ from stop_recording.errors import (
     Unreachable,
     UnusableAnswer,
 )
+from stop_recording.quiet import wait_until_quiet
 from stop_recording.result import StopResult
 from stop_recording.retry import Transient, retry
 from stop_recording.wallarm import WallarmClient
@@ -24,7 +25,6 @@ from stop_recording.wallarm import WallarmClient
 _METHOD_NOT_ALLOWED = 405
 _FIRST_POLL = 0.5
 _LONGEST_POLL = 5.0
-_LONGEST_RESERVE = 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -76,7 +76,8 @@ class Recording:
             self._look()
             return
         if self._rules.quiet_period:
-            self._settle()
+            wait_until_quiet(self._look, self._rules.quiet_period, self._deadline, self._subject)
+            self._already_stopped = self._run.recording is False
         if not self._already_stopped:
             self._stop()
         self._confirm()
@@ -90,63 +91,13 @@ class Recording:
     def _learn(self, run: TestRun) -> None:
         self._run = self._run.updated(run)
 
-    def _look(self, deadline: Deadline | None = None) -> None:
+    def _look(self, deadline: Deadline | None = None) -> TestRun:
         """Get the run, trying again as needed."""
         retry(self._look_once, deadline or self._deadline, self._subject)
+        return self._run
 
     def _look_once(self) -> None:
         self._learn(self._client.get_test_run(self.test_run_id))
-
-    def _settle(self) -> None:
-        """Wait until baseline_count has stood still for the quiet period, or recording is off.
-
-        A FAST node sends what it recorded with a delay; stopping cuts off what is still on its way. Some
-        time is kept for the stop itself: a recording that never comes to rest is stopped all the same.
-        """
-        quiet_period = self._rules.quiet_period
-        reserve = min(_LONGEST_RESERVE, (self._deadline.remaining() - quiet_period) / 2)
-        deadline = self._deadline.earlier(reserve)
-        started = quiet_since = next_line = self._clock.monotonic()
-        while True:
-            seen = self._run.baseline_count
-            if not self._look_for_rest(deadline):
-                return
-            now = self._clock.monotonic()
-            count = self._run.baseline_count
-            if count != seen:
-                quiet_since = now
-            needed = quiet_since + quiet_period - now
-            if needed <= 0:
-                return
-            if needed > deadline.remaining():
-                _log.warning(
-                    "%s: baselines kept arriving for %.0f s (%s so far) and timeout leaves no time to wait "
-                    "longer; stopped all the same, the last ones may be lost",
-                    self._subject, now - started, count,
-                )  # fmt: skip
-                return
-            if now >= next_line:
-                _log.info(
-                    "%s: %s baselines so far; waiting until none has come for %g s (%.0f s left)",
-                    self._subject, "?" if count is None else count, quiet_period, deadline.remaining(),
-                )  # fmt: skip
-                next_line = now + max(5.0, now - started)
-            self._clock.sleep(min(needed, max(0.1, quiet_period / 4), _LONGEST_POLL))
-
-    def _look_for_rest(self, deadline: Deadline) -> bool:
-        """Look at the run and return whether there is still something to wait for."""
-        try:
-            self._look(deadline)
-        except UnusableAnswer:
-            raise
-        except Refused:
-            # What cannot be seen counts as unchanged: the wait is then as good as a sleep.
-            _log.debug("%s: baseline_count cannot be seen", self._subject)
-        except Unreachable as error:
-            _log.warning("%s: stopped without waiting for late baselines: %s", self._subject, error)
-            return False
-        self._already_stopped = self._run.recording is False
-        return not self._already_stopped
 
     def _stop(self) -> None:
         """Ask for the stop by run; by record where the API does not know that call."""
