@@ -26,7 +26,7 @@ demo: setup ## run the step against the built-in simulator, as GitHub would
 
 test: setup ## run all tests but the ones that need a container engine
 	$(BIN)/coverage erase
-	$(BIN)/python -m pytest --numprocesses=auto tests
+	$(BIN)/coverage run -m pytest --numprocesses=auto tests
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

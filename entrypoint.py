@@ -3,6 +3,7 @@
 
 import os
 import sys
+from contextlib import suppress
 
 if __name__ == "__main__":
     try:
@@ -11,6 +12,7 @@ if __name__ == "__main__":
         exit_code = main(os.environ, sys.argv[1:])
     except KeyboardInterrupt:  # before main could see to signals
         exit_code = 130
-    sys.stdout.flush()
+    with suppress(OSError):
+        sys.stdout.flush()
     # At once: a thread in a request that hangs must not hold up the end, nor print into it.
     os._exit(exit_code)

@@ -5,8 +5,8 @@ StopRecordingError
  +- BadInput           2  an input is wrong, or an output cannot be written
  +- TokenRefused       3
  +- RunNotFound        4
- +- Refused            5  the API refused, or answered what it should not
- |   +- UnusableAnswer
+ +- Refused            5
+ +- UnusableAnswer     5
  +- Unreachable        6
  +- NotConfirmed       7
  +- TooFewBaselines    8
@@ -67,7 +67,7 @@ class RunNotFound(StopRecordingError):
 
 
 class Refused(StopRecordingError):
-    """The API refused the request with the HTTP code `code`, or (None) answered what cannot be read."""
+    """The API refused the request with the HTTP code `code` (None: its answers cannot be read)."""
 
     exit_code = 5
     status = "refused"
@@ -78,8 +78,12 @@ class Refused(StopRecordingError):
         self.code = code
 
 
-class UnusableAnswer(Refused):
+class UnusableAnswer(StopRecordingError):
     """The API names a test record by something that is not an id."""
+
+    exit_code = 5
+    status = "refused"
+    title = "Unusable answer"
 
 
 class Unreachable(StopRecordingError):

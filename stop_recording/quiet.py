@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from stop_recording.answers import TestRun
 from stop_recording.clock import Deadline
-from stop_recording.errors import Refused, Unreachable, UnusableAnswer
+from stop_recording.errors import Refused, Unreachable
 
 # How much of the time is kept for the stop itself, in seconds.
 _LONGEST_RESERVE = 10.0
@@ -23,17 +23,28 @@ def wait_until_quiet(
     warning. `look` gets the run, trying until the deadline that it is given. Raises what it raises that
     would keep the stop from succeeding, too.
     """
-    clock = deadline.clock
     deadline = deadline.earlier(min(_LONGEST_RESERVE, (deadline.remaining() - quiet_period) / 2))
+    try:
+        _wait(look, quiet_period, deadline, subject)
+    except Unreachable as error:
+        _log.warning("%s: stopped without waiting for late baselines: %s", subject, error)
+
+
+def _wait(look: Callable[[Deadline], TestRun], quiet_period: float, deadline: Deadline, subject: str) -> None:
+    clock = deadline.clock
     started = quiet_since = next_line = clock.monotonic()
     count: int | None = None
     while True:
         seen = count
-        run = _try(look, deadline, subject)
-        if run is None or run.recording is False:
-            return
+        try:
+            run = look(deadline)
+        except Refused:
+            pass  # as unchanged: the wait is then as good as a sleep
+        else:
+            if run.recording is False:
+                return
+            count = run.baseline_count
         now = clock.monotonic()
-        count = run.baseline_count
         if count != seen:
             quiet_since = now
         needed = quiet_since + quiet_period - now
@@ -54,16 +65,3 @@ def wait_until_quiet(
         clock.sleep(min(needed, max(0.1, quiet_period / 4), _LONGEST_POLL))
     if count is None:
         _log.warning("%s: the API does not tell baseline_count; just waited %g s", subject, quiet_period)
-
-
-def _try(look: Callable[[Deadline], TestRun], deadline: Deadline, subject: str) -> TestRun | None:
-    """Look; None if waiting makes no sense."""
-    try:
-        return look(deadline)
-    except UnusableAnswer:
-        raise
-    except Refused:
-        return TestRun()  # as unchanged: the wait is then as good as a sleep
-    except Unreachable as error:
-        _log.warning("%s: stopped without waiting for late baselines: %s", subject, error)
-        return None

@@ -135,11 +135,8 @@ class Recording:
         try:
             retry(attempt, self._deadline, self._subject)
         except Unreachable:
-            with suppress(Transient):
-                if may_have_acted and self._is_off():
-                    return None
-            raise
-        except UnusableAnswer:
+            if may_have_acted and self._is_off():
+                return None
             raise
         except (RunNotFound, Refused) as refusal:
             self._look_after(refusal)
@@ -148,7 +145,7 @@ class Recording:
 
     def _is_off(self) -> bool:
         """Look at the run once; where it cannot be seen it is not known to be off."""
-        with suppress(RunNotFound, Refused):
+        with suppress(Transient, RunNotFound, Refused):
             self._look_once()
         self._already_stopped = self._run.recording is False
         return self._already_stopped
@@ -173,14 +170,13 @@ class Recording:
             if pause >= self._deadline.remaining():
                 raise self._not_confirmed("time is up")
             self._clock.sleep(pause)
-            problem = self._poll()
+            if problem := self._poll():
+                raise self._not_confirmed(problem)
             if self._accepted and self._run.recording is None and self._run.test_record_id:
                 _log.warning(
                     "%s: the API accepted the stop, but does not say whether recording is off", self._subject
                 )
                 return
-            if problem:
-                raise self._not_confirmed(problem)
             pause = min(max(pause * 2, _FIRST_POLL), _LONGEST_POLL)
 
     def _poll(self) -> str | None:

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import NoReturn, TypeVar
 
@@ -12,6 +13,9 @@ from stop_recording.clock import Deadline
 from stop_recording.errors import StopRecordingError
 
 _T = TypeVar("_T")
+# A try with less time than this, in seconds, would hardly get an answer. It also makes up for waits that
+# take longer than was asked for.
+_SHORTEST_TRY = 0.25
 _log = logging.getLogger(__name__)
 _backoff = tenacity.wait_exponential_jitter(multiplier=0.5, max=10, jitter=0.5)
 
@@ -41,8 +45,8 @@ def retry(attempt: Callable[[], _T], deadline: Deadline, subject: str) -> _T:
     """Call `attempt` until it raises no Transient, and return what it returns.
 
     Between two tries it waits as the API asks in Retry-After, else longer and longer, at random so that many
-    clients do not come back at once. When the next try would come after the deadline, it raises the error
-    that the Transient stands for. `subject` names the run in the log.
+    clients do not come back at once. When that leaves no time for the next try before the deadline, it raises
+    the error that the Transient stands for. `subject` names the run in the log.
     """
 
     def announce(state: tenacity.RetryCallState) -> None:
@@ -54,7 +58,7 @@ def retry(attempt: Callable[[], _T], deadline: Deadline, subject: str) -> _T:
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(Transient),
         wait=lambda state: _failure(state).retry_after or _backoff(state),
-        stop=lambda state: state.upcoming_sleep >= deadline.remaining(),
+        stop=lambda state: state.upcoming_sleep + _SHORTEST_TRY >= deadline.remaining(),
         sleep=deadline.clock.sleep,
         before=count,
         before_sleep=announce,
@@ -70,7 +74,9 @@ def parse_retry_after(value: str, now: float) -> float | None:
     if re.fullmatch(r"[0-9]+", value):
         return float(value[:20])
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+        date = parsedate_to_datetime(value)
+        # RFC 9110, 5.6.7: the form that names no zone is GMT.
+        return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
     except (ValueError, OverflowError):
         return None
 

@@ -1,6 +1,7 @@
 """Several test runs at once, each with its own result, and an end in time whatever happens."""
 
 import queue
+import signal
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -60,6 +61,8 @@ def stop_recordings(
 
 
 def _work(todo: queue.SimpleQueue[Recording], events: Events) -> None:
+    # The main thread sees to signals, and sleeps on when the kernel gives one to another thread.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     with suppress(queue.Empty):
         while True:
             recording = todo.get_nowait()

@@ -4,6 +4,7 @@ Nothing else reads the environment, but for httpx, which takes the proxies (HTTP
 from it.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,52 +103,71 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
     Creates an output file that is not there yet: only so is it sure that it can be written.
     """
-    problems: list[str] = []
-
-    def check(name: str, read: Callable[[], _T], otherwise: _T) -> _T:
-        try:
-            return read()
-        except ValueError as problem:
-            problems.append(f"{name}: {problem}")
-            return otherwise
-
-    def read(name: str, parse: Callable[[str], _T], otherwise: _T) -> _T:
-        return check(name, lambda: parse(_value(environ, name)), otherwise)
-
-    token = check("token", lambda: inputs.token(_token(environ)), "")
-    api_host, _ = CLOUDS[read("cloud_region", _cloud, "us")]
-    url = read("api_host", lambda text: inputs.base_url(text or api_host), inputs.base_url(api_host))
-    use_ssl = environ.get(USE_SSL_VARIABLE, "").strip() or "true"
+    reader = _Reader(environ)
+    api_host, _ = CLOUDS[reader.read("cloud_region", _cloud, "us")]
+    url = reader.read("api_host", lambda text: inputs.base_url(text or api_host), inputs.base_url(api_host))
     unencrypted = url.scheme == "http" and not inputs.is_loopback(url.hostname or "")
-    if check(USE_SSL_VARIABLE, lambda: inputs.boolean(use_ssl), otherwise=False) and unencrypted:
-        problems.append(
+    encrypt = reader.check(
+        USE_SSL_VARIABLE, environ.get(USE_SSL_VARIABLE, "").strip() or "true", inputs.boolean, otherwise=False
+    )
+    if encrypt and unencrypted:
+        reader.problems.append(
             "api_host: http:// would send the token unencrypted; use https://, or accept it with "
             f"{USE_SSL_VARIABLE}=false"
         )
     settings = Settings(
-        token=token,
-        test_run_ids=read("test_run_id", lambda text: inputs.test_run_ids(text, token), ()),
+        token=reader.token,
+        test_run_ids=reader.read("test_run_id", inputs.test_run_ids, ()),
         base_url=url.geturl(),
         portal=dict(CLOUDS.values()).get(url.hostname or ""),
-        timeout=read("timeout", inputs.seconds, 1.0),
-        quiet_period=read("quiet_period", inputs.seconds, 0.0),
-        min_baselines=read("min_baselines", inputs.whole_number, 0),
-        dry_run=read("dry_run", inputs.boolean, otherwise=False),
-        ca_certificates=read("ca_cert", lambda text: inputs.certificates(text) if text else None, None),
+        timeout=reader.read("timeout", inputs.seconds, math.inf),
+        quiet_period=reader.read("quiet_period", inputs.seconds, 0.0),
+        min_baselines=reader.read("min_baselines", inputs.whole_number, 0),
+        dry_run=reader.read("dry_run", inputs.boolean, otherwise=False),
+        ca_certificates=reader.read(
+            "ca_cert", lambda text: inputs.certificates(text) if text else None, None
+        ),
         warnings=(f"the token is sent unencrypted to {url.hostname}",) if unencrypted else (),
     )
     if settings.timeout == 0:
-        problems.append("timeout: must be more than 0")
+        reader.problems.append("timeout: must be more than 0")
     elif settings.quiet_period >= settings.timeout:
-        problems.append("quiet_period: must be shorter than timeout, or no time would be left to stop")
+        reader.problems.append("quiet_period: must be shorter than timeout, or no time would be left to stop")
     platform = read_platform(environ)
     if platform.kind == "github" and not platform.github_output:
-        problems.append("GITHUB_OUTPUT: is not set, so the outputs could not be handed on")
-    check("GITHUB_OUTPUT", lambda: _check_writable(platform.github_output), None)
-    check("output_file", lambda: _check_writable(platform.output_file), None)
-    if problems:
-        raise BadInput("; ".join(problems))
+        reader.problems.append("GITHUB_OUTPUT: is not set, so the outputs could not be handed on")
+    reader.check("GITHUB_OUTPUT", platform.github_output or "", _check_writable, None)
+    reader.check("output_file", platform.output_file or "", _check_writable, None)
+    if reader.problems:
+        raise BadInput("; ".join(reader.problems))
     return settings
+
+
+class _Reader:
+    """Reads the inputs; gathers the `problems` of all of them."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.problems: list[str] = []
+        self.token = ""
+        try:
+            self.token = inputs.token(_token(environ))
+        except ValueError as problem:
+            self.problems.append(f"token: {problem}")
+
+    def read(self, name: str, parse: Callable[[str], _T], otherwise: _T) -> _T:
+        return self.check(name, _value(self._environ, name), parse, otherwise)
+
+    def check(self, name: str, text: str, parse: Callable[[str], _T], otherwise: _T) -> _T:
+        if self.token and self.token in text:
+            # Values are shown: as addresses and ids, and when they are wrong.
+            self.problems.append(f"{name}: contains the token; give the token in the input token alone")
+            return otherwise
+        try:
+            return parse(text)
+        except ValueError as problem:
+            self.problems.append(f"{name}: {problem}")
+            return otherwise
 
 
 def _value(environ: Mapping[str, str], name: str) -> str:
@@ -160,7 +180,13 @@ def _value(environ: Mapping[str, str], name: str) -> str:
 
 def _token(environ: Mapping[str, str]) -> str:
     path = environ.get(TOKEN_FILE_VARIABLE, "").strip()
-    return _value(environ, "token") or (inputs.small_file(path).strip() if path else "")
+    if (token := _value(environ, "token")) or not path:
+        return token
+    try:
+        return inputs.small_file(path).strip()
+    except ValueError as problem:
+        # Not shown: whoever mistakes the variable puts the token itself there.
+        raise ValueError(f"the file that {TOKEN_FILE_VARIABLE} names {problem}") from None
 
 
 def _cloud(region: str) -> str:
@@ -169,7 +195,7 @@ def _cloud(region: str) -> str:
     return region.lower()
 
 
-def _check_writable(path: str | None) -> None:
+def _check_writable(path: str) -> None:
     if path:
         try:
             Path(path).open("a", encoding="utf-8").close()

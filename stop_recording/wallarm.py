@@ -4,6 +4,7 @@ import logging
 import ssl
 import zlib
 from collections.abc import Iterator
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Literal, NoReturn, Self
 
 import httpx
@@ -53,6 +54,10 @@ class WallarmClient:
                 base_url=base_url,
                 verify=trust,
                 follow_redirects=False,
+                # Not even prepared: httpx would fail on the odd address of a redirect nobody wants to follow.
+                event_hooks={"response": [lambda response: response.headers.pop("Location", None)]},
+                # None are kept: each would go out with the next request, readable or not.
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
                 limits=httpx.Limits(
                     max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
                 ),
@@ -65,7 +70,8 @@ class WallarmClient:
             )
         except (ValueError, ImportError, httpx.InvalidURL):
             raise BadInput(
-                "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY: not the URL of a proxy; give one like http://proxy:3128"
+                "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or NO_PROXY: cannot be understood; give a proxy like "
+                "http://proxy:3128, and in NO_PROXY hosts separated by commas"
             ) from None
 
     def __enter__(self) -> Self:
@@ -140,9 +146,9 @@ class WallarmClient:
         not_sent = isinstance(
             error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError
         )
-        what = (
-            "timed out" if isinstance(error, httpx.TimeoutException) else str(error) or type(error).__name__
-        )
+        # What follows the colon is what the server sent.
+        said = str(error).partition(":")[0] if isinstance(error, httpx.ProtocolError) else str(error)
+        what = "timed out" if isinstance(error, httpx.TimeoutException) else said or type(error).__name__
         doing = "no connection to" if not_sent else "no complete answer from"
         return Transient(Unreachable, f"{doing} {host}: {what}", may_have_acted=not not_sent)
 

@@ -211,6 +211,17 @@ class AsProcess(Steps):
             process.kill()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _small_system_trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let the system trust a single CA: to load the usual ones takes half the time of a test."""
+    file = tmp_path_factory.mktemp("trust") / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(file))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(file))
+        patch.setenv("SSL_CERT_DIR", str(file.parent))
+        yield
+
+
 @pytest.fixture
 def sim() -> Iterator[Simulator]:
     """A simulator that records 5 baselines in each test run; the first run is 5080 with record 9058."""

@@ -449,7 +449,7 @@ def test_an_answer_can_be_lost_before_or_after_the_effect(
     sim: Simulator,
     client: httpx.Client,
     fault: faults.Fault,
-    acted: bool,  # noqa: FBT001
+    acted: bool,
     error: type[Exception],
 ) -> None:
     create(client)
@@ -473,7 +473,7 @@ def test_a_cut_answer_stops_where_it_was_told(sim: Simulator) -> None:
 @pytest.mark.parametrize("headers", [True, False])
 def test_silence_has_headers_or_nothing(
     sim: Simulator,
-    headers: bool,  # noqa: FBT001
+    headers: bool,
 ) -> None:
     sim.faults.add(faults.silence(headers=headers))
     with socket.create_connection(("127.0.0.1", int(sim.host.rpartition(":")[2])), timeout=0.2) as client:

@@ -3,10 +3,10 @@
 import logging
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Self
 
-from stop_recording.reporting.outputs import action_outputs, dotenv, write_file
+from stop_recording.reporting.outputs import action_outputs, write_dotenv
 from stop_recording.reporting.text import one_line
 from stop_recording.result import Report
 from stop_recording.settings import Platform
@@ -38,20 +38,17 @@ class Reporter(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Show a log record as one safe line; `extra={"title": ...}` gives an error its title."""
         line = one_line(record.getMessage(), self.platform.secrets)
-        self.show(record.levelno, line, getattr(record, "title", ""))
+        with suppress(OSError):  # nobody to read it is no reason not to stop the recording
+            self.show(record.levelno, line, getattr(record, "title", ""))
 
     def write(self, report: Report) -> None:
         """Write all outputs to where the platform takes them; BadInput, naming the file, if that fails."""
         outputs = action_outputs(report, self.platform.secrets)
-        text, left_out = dotenv(outputs)
-        if self.platform.output_file:
-            write_file(self.platform.output_file, text)
-            for variable in left_out:
-                _package_log.warning(
-                    "%s is left out of %s, which must stay under 5 KB; the others are in it",
-                    variable, self.platform.output_file,
-                )  # fmt: skip
-        self.hand_on(outputs, text, report)
+        try:
+            if self.platform.output_file:
+                write_dotenv(self.platform.output_file, outputs)
+        finally:
+            self.hand_on(outputs, report)
 
     def mask(self, secret: str) -> None:
         """Ask the platform to hide the secret, where it can."""
@@ -67,5 +64,5 @@ class Reporter(logging.Handler):
         """Print a safe line of this level (of `logging`)."""
 
     @abstractmethod
-    def hand_on(self, outputs: dict[str, str], dotenv_text: str, report: Report) -> None:
+    def hand_on(self, outputs: dict[str, str], report: Report) -> None:
         """Give outputs to the platform, besides the output file."""

@@ -5,6 +5,7 @@ import sys
 
 from stop_recording.errors import BadInput
 from stop_recording.reporting.base import Reporter
+from stop_recording.reporting.outputs import dotenv
 from stop_recording.result import Report
 
 _PREFIXES = {logging.WARNING: "warning: ", logging.ERROR: "error: ", logging.DEBUG: "debug: "}
@@ -17,9 +18,9 @@ class ConsoleReporter(Reporter):
         """Print the line to stderr."""
         print(f"{_PREFIXES.get(level, '')}{line}", file=sys.stderr, flush=True)
 
-    def hand_on(self, outputs: dict[str, str], dotenv_text: str, report: Report) -> None:
-        """Print the lines of the dotenv file to stdout."""
+    def hand_on(self, outputs: dict[str, str], report: Report) -> None:
+        """Print the lines of a dotenv file to stdout, however long."""
         try:
-            print(dotenv_text, end="", flush=True)
+            print(dotenv(outputs), end="", flush=True)
         except OSError as error:
             raise BadInput(f"stdout cannot be written: {error.strerror}") from None

@@ -5,8 +5,8 @@ Takes the two modules of actions-toolkit that it needs; `actions_toolkit.core` w
 
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 from actions_toolkit.command import issue_command
 from actions_toolkit.file_command import prepare_key_value_message
@@ -27,27 +27,26 @@ class GitHubReporter(Reporter):
 
     def mask(self, secret: str) -> None:
         """Have the runner replace the secret in all its logs."""
-        issue_command("add-mask", {}, secret)
-        sys.stdout.flush()
+        # Bytes of no encoding come as what cannot be printed.
+        _command("add-mask", secret.encode(errors="replace").decode())
 
     def show(self, level: int, line: str, title: str) -> None:
         """Print a plain line, or an annotation."""
         if command := _COMMANDS.get(level):
-            issue_command(command, {"title": title} if title else {}, line)
+            _command(command, line, {"title": title} if title else {})
         else:
-            print(line)
-        sys.stdout.flush()
+            print(line, flush=True)
 
     @contextmanager
     def section(self, title: str) -> Iterator[None]:
         """Fold the lines into a group."""
-        issue_command("group", {}, one_line(title, self.platform.secrets))
+        _command("group", one_line(title, self.platform.secrets))
         try:
             yield
         finally:
-            issue_command("endgroup", {}, "")
+            _command("endgroup", "")
 
-    def hand_on(self, outputs: dict[str, str], dotenv_text: str, report: Report) -> None:
+    def hand_on(self, outputs: dict[str, str], report: Report) -> None:
         """Append to the files that the runner names."""
         if self.platform.github_step_summary:
             try:
@@ -59,3 +58,9 @@ class GitHubReporter(Reporter):
         if self.platform.github_output:
             lines = (prepare_key_value_message(name, value) + "\n" for name, value in outputs.items())
             write_file(self.platform.github_output, "".join(lines), append=True)
+
+
+def _command(name: str, message: str, properties: Mapping[str, str] | None = None) -> None:
+    with suppress(OSError):
+        issue_command(name, properties or {}, message)
+        sys.stdout.flush()

@@ -5,7 +5,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stop_recording.errors import BadInput
@@ -23,13 +23,13 @@ class GitLabReporter(ConsoleReporter):
     @contextmanager
     def section(self, title: str) -> Iterator[None]:
         """Fold the lines into a collapsed section (docs.gitlab.com, "Custom collapsible sections")."""
-        self._mark("section_start", "[collapsed=true]", one_line(title, self.platform.secrets) + "\n")
+        self._mark("section_start", "[collapsed=true]", one_line(title, self.platform.secrets))
         try:
             yield
         finally:
             self._mark("section_end", "", "")
 
-    def hand_on(self, outputs: dict[str, str], dotenv_text: str, report: Report) -> None:
+    def hand_on(self, outputs: dict[str, str], report: Report) -> None:
         """Write links to the runs' pages, for `artifacts:reports:annotations`, beside the dotenv file."""
         links = [
             {"external_link": {"label": f"Test run {result.test_run_id}", "url": result.url}}
@@ -45,4 +45,5 @@ class GitLabReporter(ConsoleReporter):
 
     def _mark(self, what: str, options: str, title: str) -> None:
         mark = f"\x1b[0K{what}:{int(time.time())}:stop_recording{options}\r\x1b[0K{title}"
-        print(mark, end="", file=sys.stderr, flush=True)
+        with suppress(OSError):
+            print(mark, file=sys.stderr, flush=True)

@@ -1,6 +1,7 @@
 """The outputs of the step: names, values, and the dotenv file that GitLab CI hands on."""
 
 import json
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ DOTENV_NAMES = {
     "test_run_state": "TEST_RUN_STATE",
     "baseline_count": "BASELINE_COUNT",
 }
+_log = logging.getLogger(__name__)
 
 
 def action_outputs(report: Report, secrets: Iterable[str]) -> dict[str, str]:
@@ -35,15 +37,22 @@ def action_outputs(report: Report, secrets: Iterable[str]) -> dict[str, str]:
     }
 
 
-def dotenv(outputs: dict[str, str]) -> tuple[str, list[str]]:
-    """Return the text of the dotenv file, and which variables did not fit into it."""
+def dotenv(outputs: dict[str, str]) -> str:
+    """Return the outputs as lines of `NAME=value`."""
     values = {variable: outputs[name] for name, variable in DOTENV_NAMES.items()}
     values["TEST_RECORD_IDS"] = ",".join(json.loads(outputs["test_record_ids"]))
-    left_out = []
-    if len(_lines(values.items())) > DOTENV_LIMIT:
-        del values["TEST_RECORD_IDS"]
-        left_out.append("TEST_RECORD_IDS")
-    return _lines(values.items()), left_out
+    return "".join(f"{name}={value}\n" for name, value in values.items())
+
+
+def write_dotenv(path: str, outputs: dict[str, str]) -> None:
+    """Write the dotenv file, without the list where that is too long; BadInput if it cannot be written."""
+    lines = dotenv(outputs).splitlines(keepends=True)
+    if sum(map(len, lines)) > DOTENV_LIMIT:
+        lines = [line for line in lines if not line.startswith("TEST_RECORD_IDS=")]
+        _log.warning(
+            "TEST_RECORD_IDS is left out of %s, which must stay under 5 KB; the others are in it", path
+        )
+    write_file(path, "".join(lines))
 
 
 def write_file(path: str, text: str, *, append: bool = False) -> None:
@@ -61,7 +70,3 @@ def _result(result: StopResult, secrets: Iterable[str]) -> dict[str, object]:
 
 def _json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
-
-
-def _lines(values: Iterable[tuple[str, str]]) -> str:
-    return "".join(f"{name}={value}\n" for name, value in values)

@@ -1,5 +1,6 @@
 """The job summary, in Markdown."""
 
+import re
 from collections.abc import Iterable
 
 from stop_recording.reporting.text import markdown, one_line
@@ -54,7 +55,7 @@ def _outcome(result: StopResult, secrets: Iterable[str]) -> str:
 def _next_step(report: Report) -> list[str]:
     """Return the call that copies the (first) test run."""
     record_id = report.results[0].test_record_id or ""
-    written = record_id if record_id.isdigit() else f'"{record_id}"'
+    written = record_id if re.fullmatch(r"0|[1-9][0-9]*", record_id) else f'"{record_id}"'
     return [
         "",
         "To copy the test run:",

@@ -103,7 +103,7 @@ class Simulator:
     def __enter__(self) -> Self:
         """Listen; from here on `url` and `host` are known."""
         self._server = _Server(self, self._address)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.002,))
         self._thread.start()
         return self
 
