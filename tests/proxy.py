@@ -1,0 +1,118 @@
+"""A forward proxy for the tests: CONNECT for https, the absolute form for http. Needs nothing but Python."""
+
+import http.client
+import select
+import socket
+import socketserver
+import threading
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
+from typing import Self
+from urllib.parse import urlsplit
+
+
+class Proxy:
+    """The proxy, up between `with` and its end; `refuse` is the status it answers everything with."""
+
+    def __init__(self, refuse: int | None = None) -> None:
+        self.refuse = refuse
+        self.asked: list[str] = []  # request lines, without the HTTP version
+        self.seen = bytearray()  # whatever clients sent, heads and tunnels
+
+    def __enter__(self) -> Self:
+        self._server = _Server(self)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.002,))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        for connection in list(self._server.open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._server.server_close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+
+    def __init__(self, proxy: Proxy) -> None:
+        self.proxy = proxy
+        self.open: set[socket.socket] = set()
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.open.add(self.connection)
+
+    def finish(self) -> None:
+        self.server.open.discard(self.connection)
+        with suppress(OSError):
+            super().finish()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def _note(self) -> None:
+        self.server.proxy.asked.append(f"{self.command} {self.path}")
+        self.server.proxy.seen += f"{self.requestline}\n{self.headers}".encode()
+
+    def _refused(self) -> bool:
+        if status := self.server.proxy.refuse:
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        return bool(status)
+
+    def do_CONNECT(self) -> None:
+        self._note()
+        if self._refused():
+            return
+        host, _, port = self.path.rpartition(":")
+        self.close_connection = True
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=5) as upstream:
+            self.send_response(200, "Connection established")
+            self.end_headers()
+            self._tunnel(upstream)
+
+    def _tunnel(self, upstream: socket.socket) -> None:
+        ways = {self.connection: upstream, upstream: self.connection}
+        with suppress(OSError):
+            while True:
+                for source in select.select(list(ways), [], [])[0]:
+                    data = source.recv(65536)
+                    if not data:
+                        return
+                    if source is self.connection:
+                        self.server.proxy.seen += data
+                    ways[source].sendall(data)
+
+    def do_GET(self) -> None:
+        self._note()
+        if self._refused():
+            return
+        url = urlsplit(self.path)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        with_connection = {"connection", "proxy-connection", "host"}
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in with_connection}
+        upstream = http.client.HTTPConnection(url.netloc, timeout=5)
+        upstream.request(self.command, url.path, body, headers)
+        answer = upstream.getresponse()
+        content = answer.read()
+        upstream.close()
+        self.send_response(answer.status, answer.reason)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_POST = do_GET  # noqa: N815  # the name is the base class's
