@@ -34,14 +34,27 @@ lint: setup ## check style, types, schemas, workflows and the Dockerfile
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy scripts/pin_image.py
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml
+	$(BIN)/hadolint Dockerfile tests/e2e/*/Dockerfile
+	$(BIN)/zizmor --quiet --offline .
 
 format: setup ## rewrite the code in the project's style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## time the whole step beside a minimal script and curl
+image: setup ## build the image; PYTHON_IMAGE=... chooses another base
+	$(BIN)/python -m tests.e2e image
+
+e2e: setup ## test the image in real runners; needs a container engine
+	$(BIN)/python -m tests.e2e test
+
+bench: setup ## time the step beside a minimal script, and its container beside a bare one
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.e2e bench
 
 lock: setup ## renew requirements*.txt from pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 pyproject.toml -o requirements.txt
