@@ -43,10 +43,8 @@ def main() -> None:
                 "INPUT_QUIET_PERIOD": "1",
                 "INPUT_MIN_BASELINES": "5",
             }
-            print("python entrypoint.py   (with INPUT_TOKEN, INPUT_TEST_RUN_ID ... as the runner sets them;")
-            print(
-                "lines with :: are commands that the runner takes out of the log, the first to hide the token)"
-            )
+            print("python entrypoint.py   (with INPUT_TOKEN, INPUT_TEST_RUN_ID ... as the runner sets them)")
+            print("Lines with :: are commands to the runner; the first one hides the token in all its logs.")
             subprocess.run(STEP, env=environ, check=True)
 
             title("3. What GitHub gets: outputs")
