@@ -3,60 +3,32 @@
 import http.client
 import select
 import socket
-import socketserver
-import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
-from typing import Self
 from urllib.parse import urlsplit
 
+from tests.simulator.serving import ThreadingServer
 
-class Proxy:
+
+class Proxy(ThreadingServer):
     """The proxy, up between `with` and its end; `refuse` is the status it answers everything with."""
 
     def __init__(self, refuse: int | None = None) -> None:
         self.refuse = refuse
         self.asked: list[str] = []  # request lines, without the HTTP version
         self.seen = bytearray()  # whatever clients sent, heads and tunnels
-
-    def __enter__(self) -> Self:
-        self._server = _Server(self)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.002,))
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        for connection in list(self._server.open):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        self._server.server_close()
+        super().__init__(("127.0.0.1", 0), _Handler)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-
-class _Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
-
-    def __init__(self, proxy: Proxy) -> None:
-        self.proxy = proxy
-        self.open: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", 0), _Handler)
+        return f"http://127.0.0.1:{self.server_address[1]}"
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _Server
-
-    def setup(self) -> None:
-        super().setup()
-        self.server.open.add(self.connection)
+    server: Proxy
 
     def finish(self) -> None:
-        self.server.open.discard(self.connection)
         with suppress(OSError):
             super().finish()
 
@@ -64,11 +36,11 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def _note(self) -> None:
-        self.server.proxy.asked.append(f"{self.command} {self.path}")
-        self.server.proxy.seen += f"{self.requestline}\n{self.headers}".encode()
+        self.server.asked.append(f"{self.command} {self.path}")
+        self.server.seen += f"{self.requestline}\n{self.headers}".encode()
 
     def _refused(self) -> bool:
-        if status := self.server.proxy.refuse:
+        if status := self.server.refuse:
             self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -94,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
                     if not data:
                         return
                     if source is self.connection:
-                        self.server.proxy.seen += data
+                        self.server.seen += data
                     ways[source].sendall(data)
 
     def do_GET(self) -> None:

@@ -10,11 +10,9 @@ import random
 import re
 import socket
 import socketserver
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Self
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -30,6 +28,7 @@ from stop_recording.retry import Transient
 from stop_recording.settings import Platform
 from stop_recording.wallarm import WallarmClient
 from tests.conftest import TOKEN, FakeClock
+from tests.simulator.serving import ThreadingServer
 
 SEED = int(os.environ.get("STOP_RECORDING_FUZZ_SEED", "20180711"))
 ANSWERS = 10_500
@@ -37,46 +36,35 @@ ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 Answer = tuple[bytes, bool]  # what is sent, and whether the connection stays open after it
 
 
-class Server:
+class Server(ThreadingServer):
     """Answers each request, whatever it is, with the next answer. Connections are kept alive."""
 
     def __init__(self, next_answer: Callable[[], Answer]) -> None:
         self.next_answer = next_answer
         self.answered = 0
-
-    def __enter__(self) -> Self:
-        outer = self
-
-        class Handler(socketserver.BaseRequestHandler):
-            def handle(self) -> None:
-                self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                pending = b""
-                with suppress(OSError):
-                    while data := self.request.recv(65536):
-                        pending += data
-                        while b"\r\n\r\n" in pending:  # no request has a body
-                            pending = pending.partition(b"\r\n\r\n")[2]
-                            answer, stays = outer.next_answer()
-                            outer.answered += 1
-                            self.request.sendall(answer)
-                            if not stays:
-                                return
-
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.002,))
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(("127.0.0.1", 0), Handler)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(socketserver.BaseRequestHandler):
+    server: Server
+
+    def handle(self) -> None:
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        pending = b""
+        with suppress(OSError):
+            while data := self.request.recv(65536):
+                pending += data
+                while b"\r\n\r\n" in pending:  # no request has a body
+                    pending = pending.partition(b"\r\n\r\n")[2]
+                    answer, stays = self.server.next_answer()
+                    self.server.answered += 1
+                    self.request.sendall(answer)
+                    if not stays:
+                        return
 
 
 class Lines(Reporter):

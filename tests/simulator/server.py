@@ -3,19 +3,18 @@
 import json
 import select
 import socket
-import socketserver
 import ssl
 import struct
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
 
 from tests.simulator.faults import Faults, message
+from tests.simulator.serving import ThreadingServer, hang_up
 from tests.simulator.state import ApiError, NotFoundError, RefusedError, Rules, State
 
 
@@ -60,7 +59,7 @@ class Exchange:
     def close(self) -> None:
         """Close the connection properly."""
         self.handler.close_connection = True
-        _hang_up(self.handler.connection)
+        hang_up(self.handler.connection)
 
     def reset(self) -> None:
         """Close the connection with RST."""
@@ -103,17 +102,12 @@ class Simulator:
     def __enter__(self) -> Self:
         """Listen; from here on `url` and `host` are known."""
         self._server = _Server(self, self._address)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.002,))
-        self._thread.start()
+        self._server.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Hang up on everyone and wait until the last thread has ended."""
-        self._server.shutdown()
-        self._thread.join()
-        for connection in list(self._server.open):
-            _hang_up(connection)
-        self._server.server_close()
+        self._server.__exit__()
 
     @property
     def host(self) -> str:
@@ -211,14 +205,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: the simulator has a log of its own."""
 
 
-class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    allow_reuse_address = True
-    request_queue_size = 1024
-
+class _Server(ThreadingServer):
     def __init__(self, simulator: Simulator, address: tuple[str, int]) -> None:
         self.simulator = simulator
-        self.open: dict[socket.socket, int] = {}
-        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, _Handler)
 
     def get_request(self) -> tuple[socket.socket, Any]:
@@ -227,23 +216,10 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             connection = self.simulator.tls.wrap_socket(
                 connection, server_side=True, do_handshake_on_connect=False
             )
-        with self.simulator.lock:
-            self.simulator.connections += 1
-            self.open[connection] = self.simulator.connections
-            self.simulator.most_connections = max(self.simulator.most_connections, len(self.open))
+        self.simulator.connections += 1
+        self.simulator.most_connections = max(self.simulator.most_connections, len(self.open) + 1)
         return connection, address
 
-    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401  # as the base class has it
-        with self.simulator.lock:
-            self.open.pop(request, None)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  # as above
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  # as the base class
         if not isinstance(sys.exception(), OSError):  # a client that hangs up is no news
             super().handle_error(request, client_address)
-
-
-def _hang_up(connection: socket.socket) -> None:
-    with suppress(OSError):  # gone already
-        # Not SSLSocket.shutdown, which pulls the TLS object from under a thread that is reading.
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)
