@@ -172,7 +172,7 @@ class Recording:
             self._clock.sleep(pause)
             if problem := self._poll():
                 raise self._not_confirmed(problem)
-            if self._accepted and self._run.recording is None and self._run.test_record_id:
+            if self._run.recording is None and self._run.test_record_id:
                 _log.warning(
                     "%s: the API accepted the stop, but does not say whether recording is off", self._subject
                 )

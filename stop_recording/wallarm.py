@@ -53,8 +53,7 @@ class WallarmClient:
             self._http = httpx.Client(
                 base_url=base_url,
                 verify=trust,
-                follow_redirects=False,
-                # Not even prepared: httpx would fail on the odd address of a redirect nobody wants to follow.
+                # Redirects are not followed; httpx would still fail on one with an odd address.
                 event_hooks={"response": [lambda response: response.headers.pop("Location", None)]},
                 # None are kept: each would go out with the next request, readable or not.
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),

@@ -207,6 +207,16 @@ def test_a_refused_stop_of_a_recording_that_nobody_can_see_is_a_refusal(
     assert step().exit_code == (4 if code == 404 else 5)
 
 
+def test_a_call_that_is_not_known_of_a_run_that_is_not_shown_is_not_found(
+    step: InProcess, sim: Simulator
+) -> None:
+    sim.faults.add(faults.answer(404), on="stop", times=None)
+    sim.faults.add(faults.answer(400), on="GET", times=None)
+    ran = step()
+    assert ran.exit_code == 4
+    assert sim.calls == [STOP, LOOK]
+
+
 def test_a_refused_stop_of_a_run_that_does_not_say_recording_is_a_refusal(
     step: InProcess, sim: Simulator
 ) -> None:
@@ -299,6 +309,7 @@ def test_polling_grows_slower_up_to_five_seconds(step: InProcess, sim: Simulator
     assert step(STOP_RECORDING_TIMEOUT="30").exit_code == 7
     assert step.clock.slept[:7] == [0, 0.5, 1, 2, 4, 5, 5]
     assert max(step.clock.slept) == 5
+    assert 30 - 5 <= sum(step.clock.slept) < 30
 
 
 @pytest.mark.parametrize("stop_answer", ["recording on", "nothing"])
