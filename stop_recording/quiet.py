@@ -23,7 +23,8 @@ def wait_until_quiet(
     warning. `look` gets the run, trying until the deadline that it is given. Raises what it raises that
     would keep the stop from succeeding, too.
     """
-    deadline = deadline.earlier(min(_LONGEST_RESERVE, (deadline.remaining() - quiet_period) / 2))
+    left = deadline.remaining()
+    deadline = deadline.earlier(min(_LONGEST_RESERVE, max(left - quiet_period, left / 10) / 2))
     try:
         _wait(look, quiet_period, deadline, subject)
     except Unreachable as error:
@@ -50,7 +51,8 @@ def _wait(look: Callable[[Deadline], TestRun], quiet_period: float, deadline: De
         needed = quiet_since + quiet_period - now
         if needed <= 0:
             break
-        if needed > deadline.remaining():
+        left = deadline.remaining()
+        if not left:
             _log.warning(
                 "%s: baselines kept arriving for %.0f s (%s so far) and timeout leaves no time to wait "
                 "longer; stopped all the same, the last ones may be lost", subject, now - started, count,
@@ -59,9 +61,9 @@ def _wait(look: Callable[[Deadline], TestRun], quiet_period: float, deadline: De
         if now >= next_line:
             _log.info(
                 "%s: %s baselines so far; waiting until none has come for %g s (%.0f s left)",
-                subject, "?" if count is None else count, quiet_period, deadline.remaining(),
+                subject, "?" if count is None else count, quiet_period, left,
             )  # fmt: skip
             next_line = now + max(5.0, now - started)
-        clock.sleep(min(needed, max(0.1, quiet_period / 4), _LONGEST_POLL))
+        clock.sleep(min(needed, left, max(0.1, quiet_period / 4), _LONGEST_POLL))
     if count is None:
         _log.warning("%s: the API does not tell baseline_count; just waited %g s", subject, quiet_period)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stop_recording.answers import TestRun
 from stop_recording.clock import Clock, Deadline
@@ -126,11 +126,14 @@ class Recording:
             if may_have_acted and self._is_off():
                 return
             try:
-                self._learn(call())
+                answer = call()
             except Transient as failure:
                 may_have_acted = may_have_acted or failure.may_have_acted
                 raise
             self._accepted = True
+            # What was counted before the stop may not be all.
+            self._run = replace(self._run, baseline_count=None)
+            self._learn(answer)
 
         try:
             retry(attempt, self._deadline, self._subject)

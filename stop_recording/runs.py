@@ -11,7 +11,7 @@ from stop_recording.clock import Deadline
 from stop_recording.errors import InternalError, Interrupted, StopRecordingError, Unreachable
 from stop_recording.recording import Recording, Rules
 from stop_recording.result import StopResult
-from stop_recording.wallarm import MAX_CONNECTIONS, WallarmClient
+from stop_recording.wallarm import WallarmClient
 
 # What a request may take longer than the deadline before it is left alone, in seconds.
 _GRACE = 0.5
@@ -39,9 +39,16 @@ def stop_recordings(
         todo.put(recording)
     # musl's threads have a small stack, too small for the JSON parser on hostile nesting.
     threading.stack_size(_STACK_BYTES)
-    for _ in range(min(MAX_CONNECTIONS, len(recordings))):
-        # Daemons, since one that hangs must not keep the process from ending.
-        threading.Thread(target=_work, args=(todo, events), daemon=True).start()
+    # One for each, since a run that waits must not keep another from being stopped; the client limits the
+    # connections. Where the system allows fewer threads, those there are do it all.
+    for started in range(len(recordings)):
+        try:
+            # Daemons, since one that hangs must not keep the process from ending.
+            threading.Thread(target=_work, args=(todo, events), daemon=True).start()
+        except RuntimeError:
+            if not started:
+                raise
+            break
     unfinished = set(recordings)
     reason: StopRecordingError = Unreachable(
         "no complete answer when time was up; try again later, or raise timeout"

@@ -198,6 +198,8 @@ def _cloud(region: str) -> str:
 def _check_writable(path: str) -> None:
     if path:
         try:
+            if Path(path).is_fifo():  # opening it could block for ever
+                raise ValueError(f"{inputs.shown(path)} is a pipe; give a file")
             Path(path).open("a", encoding="utf-8").close()
         except OSError as error:
             raise ValueError(f"{inputs.shown(path)} cannot be written: {error.strerror}") from None

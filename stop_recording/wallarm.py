@@ -145,8 +145,8 @@ class WallarmClient:
         not_sent = isinstance(
             error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError
         )
-        # What follows the colon is what the server sent.
-        said = str(error).partition(":")[0] if isinstance(error, httpx.ProtocolError) else str(error)
+        # What follows the colon is what the server sent. A proxy's words may be long, and hold no token.
+        said = str(error).partition(":")[0] if isinstance(error, httpx.ProtocolError) else str(error)[:200]
         what = "timed out" if isinstance(error, httpx.TimeoutException) else said or type(error).__name__
         doing = "no connection to" if not_sent else "no complete answer from"
         return Transient(Unreachable, f"{doing} {host}: {what}", may_have_acted=not not_sent)

@@ -180,3 +180,14 @@ def test_the_outputs_are_those_of_the_first_run(
     assert ran.outputs["test_record_id"] == records[order[0]]
     known = [f'"{records[test_run_id]}"' for test_run_id in order if records[test_run_id]]
     assert ran.outputs["test_record_ids"] == f"[{','.join(known)}]"
+
+
+def test_a_run_is_not_kept_waiting_by_sixteen_that_wait(step: InProcess, sim: Simulator) -> None:
+    waiting = [str(sim.state.create_run("x").id) for _ in range(16)]
+    for run in waiting:
+        sim.faults.add(faults.answer(503), on="stop", run=int(run), times=None)
+    ran = step("github", TEST_RUN_ID=",".join([*waiting, "5080"]), STOP_RECORDING_TIMEOUT="4", real_time=True)
+    assert ran.exit_code == 6
+    assert ran.results[16]["recording"] is False
+    last_stop = sim.calls.index("POST /v1/test_run/5080/action/stop")
+    assert last_stop <= 17

@@ -263,3 +263,13 @@ def test_a_summary_of_very_many_runs_stays_under_1_mib_and_says_what_it_left_out
     assert bool(left_out) == (size > 2)
     if left_out:
         assert len(shown.encode()) > MIB // 2
+
+
+@pytest.mark.parametrize(
+    ("recording", "told"), [(True, "recording"), (False, "not recording"), (None, "found")]
+)
+def test_a_dry_run_tells_of_no_stop(recording: bool | None, told: str) -> None:
+    shown = summary(Report([StopResult("1", recording=recording)], dry_run=True), [])
+    assert shown.splitlines()[4].endswith(f"| {told} |")
+    assert "stopped" not in shown
+    assert "accepted" not in shown

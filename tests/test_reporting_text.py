@@ -40,6 +40,7 @@ COMMAND = re.compile(r"^\s*::", re.MULTILINE)
         ("a ::error::x", "a ::error::x"),
         ("##[error]x", "# #[error]x"),
         ("a ###[b", "a ## #[b"),
+        ("a ##vso[b", "a # #vso[b"),
         ("##[##[x", "# #[# #[x"),
         ("##\n[x", "## [x"),
     ],

@@ -83,6 +83,13 @@ def test_a_summary_that_cannot_be_written_is_a_warning(
     assert "Traceback" not in ran.log
 
 
+def test_an_output_file_that_is_a_pipe_is_bad_input_and_blocks_nothing(process: AsProcess) -> None:
+    os.mkfifo(process.directory / "pipe")
+    ran = process(STOP_RECORDING_OUTPUT_FILE="pipe", limit=5)
+    assert ran.exit_code == 2
+    assert "'pipe' is a pipe" in ran.errors[0]
+
+
 @pytest.mark.parametrize("platform", ["gitlab", "console"])
 def test_a_disk_that_is_full_is_one_error_line(platform: str, process: AsProcess, sim: Simulator) -> None:
     ran = process(platform, STOP_RECORDING_OUTPUT_FILE="/dev/full")

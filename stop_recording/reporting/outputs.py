@@ -57,6 +57,8 @@ def write_dotenv(path: str, outputs: dict[str, str]) -> None:
 
 def write_file(path: str, text: str, *, append: bool = False) -> None:
     """Write a file of outputs; BadInput, which names the file, if that fails."""
+    if Path(path).is_fifo():  # opening it could block for ever
+        raise BadInput(f"{path!r} is a pipe; give a file")
     try:
         with Path(path).open("a" if append else "w", encoding="utf-8", newline="\n") as file:
             file.write(text)

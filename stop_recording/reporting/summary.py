@@ -21,7 +21,7 @@ def summary(report: Report, secrets: Iterable[str]) -> str:
         lines += ["| Test run | Test record | State | Baselines | Outcome |", "|---|---|---|---:|---|"]
     size = sum(len(line) + 1 for line in lines)
     for shown, result in enumerate(report.results):
-        row = _row(result, secrets)
+        row = _row(result, secrets, dry_run=report.dry_run)
         size += len(row) + 1
         if size > SUMMARY_LIMIT:
             lines += ["", f"and {len(report.results) - shown} more test runs, see the output `results`"]
@@ -32,21 +32,23 @@ def summary(report: Report, secrets: Iterable[str]) -> str:
     return "\n".join([*lines, "", ""])
 
 
-def _row(result: StopResult, secrets: Iterable[str]) -> str:
+def _row(result: StopResult, secrets: Iterable[str], *, dry_run: bool) -> str:
     run = markdown(result.test_run_id)
     cells = (
         f"[{run}]({result.url})" if result.url else run,
         markdown(result.test_record_id or ""),
         markdown(result.state or ""),
         "" if result.baseline_count is None else str(result.baseline_count),
-        _outcome(result, secrets),
+        _outcome(result, secrets, dry_run=dry_run),
     )
     return f"| {' | '.join(cells)} |"
 
 
-def _outcome(result: StopResult, secrets: Iterable[str]) -> str:
+def _outcome(result: StopResult, secrets: Iterable[str], *, dry_run: bool) -> str:
     if result.error:
         return f"**{result.error.title}**: {markdown(one_line(str(result.error), secrets))}"
+    if dry_run:
+        return {True: "recording", False: "not recording", None: "found"}[result.recording]
     if result.already_stopped:
         return "was stopped already"
     return {True: "recording", False: "recording stopped", None: "stop accepted"}[result.recording]

@@ -11,12 +11,12 @@ def one_line(text: str, secrets: Iterable[str] = ()) -> str:
 
     Control, format and other invisible characters become spaces: no newline, no ANSI sequence, no reversal
     of the writing direction. GitHub's runner takes `::x::` at the start of a line as a command, and the old
-    `##[x]` anywhere in it; both are broken up.
+    `##[x]` anywhere in it, Azure's `##vso[x]`; all are broken up.
     """
     for secret in secrets:
         text = text.replace(secret, MASK)
     text = "".join(character if character.isprintable() else " " for character in text)
-    return re.sub(r"^\s*:(?=:)", ": ", text).replace("##[", "# #[")
+    return re.sub(r"^\s*:(?=:)", ": ", text).replace("##[", "# #[").replace("##vso[", "# #vso[")
 
 
 def markdown(text: str) -> str:
