@@ -14,15 +14,16 @@ help: ## list the targets
 setup: $(VENV)/.locked ## create .venv with the locked tools
 
 $(VENV)/.locked: requirements-dev.txt
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=/path/to/python3" if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	@echo 'Setting up $(VENV), once'
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=/path/to/python3" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		--requirement <(sed -n '/^uv==/,/[^\\]$$/p' requirements-dev.txt)
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt
 	@touch $@
 
 demo: setup ## run the step against the built-in simulator, as GitHub would
-	$(BIN)/python -m tests.demo
+	@$(BIN)/python -m tests.demo
 
 test: setup ## run all tests but the ones that need a container engine
 	$(BIN)/coverage erase

@@ -53,7 +53,7 @@ def test_run_ids(text: str) -> tuple[str, ...]:
         ids = _yaml_list(text)
     else:
         ids = [part for part in re.split(r"[\s,]+", text) if part]
-    if not ids:
+    if not ids or ids == ["null"]:  # what jq prints of nothing
         raise ValueError(
             "is required; give the input test_run_id, or set TEST_RUN_ID "
             "(did the job that records hand it on?)"
@@ -61,7 +61,10 @@ def test_run_ids(text: str) -> tuple[str, ...]:
     for position, test_run_id in enumerate(ids, start=1):
         which = f"entry {position} of {len(ids)}" if len(ids) > 1 else "it"
         if not _TEST_RUN_ID.fullmatch(test_run_id):
-            raise ValueError(f"{which} is not an id; an id has 1 to 128 of the characters A-Z a-z 0-9 _ -")
+            hint = " (a variable that was not replaced?)" if "$" in test_run_id else ""
+            raise ValueError(
+                f"{which} is not an id; an id has 1 to 128 of the characters A-Z a-z 0-9 _ -{hint}"
+            )
     return tuple(dict.fromkeys(ids))
 
 

@@ -93,4 +93,6 @@ def _give_up(state: tenacity.RetryCallState) -> NoReturn:
         why = f"and asks to wait {failure.retry_after:.0f} s (Retry-After), which is more than is left"
     else:
         why = f"(tried {state.attempt_number} times)" if state.attempt_number > 1 else "(tried once)"
-    raise failure.error(f"{failure} {why}; raise timeout, or try again later") from None
+    raise failure.error(
+        f"{failure} {why}; raise timeout, try again later, or check api_host and proxy"
+    ) from None

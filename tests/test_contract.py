@@ -183,12 +183,6 @@ def test_every_input_and_output_that_the_readme_uses_exists() -> None:
     assert variables <= {spec.variable for spec in INPUTS.values()} | set(DOTENV_NAMES.values())
 
 
-def test_every_yaml_snippet_of_the_readme_can_be_parsed() -> None:
-    snippets = re.findall(r"(?ms)^```yaml\n(.*?)^```", readme())
-    assert len(snippets) > 2
-    assert all(yaml.safe_load(snippet) for snippet in snippets)
-
-
 def test_every_file_that_the_readme_links_to_exists() -> None:
     links = re.findall(r"\]\((?!https?://)([^)#]+)[^)]*\)", readme())
     assert links

@@ -59,7 +59,7 @@ def test_what_is_not_an_id_is_refused_and_not_shown(text: str) -> None:
     assert text not in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "[ ]", ",", " , ,", "\n"])
+@pytest.mark.parametrize("text", ["", "null", "[]", "[ ]", ",", " , ,", "\n"])
 def test_no_id_at_all_is_refused_with_where_to_give_one(text: str) -> None:
     with pytest.raises(ValueError, match="is required; give the input test_run_id, or set TEST_RUN_ID"):
         read_ids(text)
@@ -525,10 +525,10 @@ HOSTS = st.from_regex(r"[a-z0-9_.:\[\]%v-]{1,20}", fullmatch=True) | st.ip_addre
 
 
 @given(
-    st.sampled_from(["", "http://", "https://", "HTTP://"]),
+    st.sampled_from(["", "null", "http://", "https://", "HTTP://"]),
     HOSTS | st.text(max_size=12),
-    st.sampled_from(["", ":80", ":0", ":", ":65536", "[::1]", "]"]),
-    st.sampled_from(["", "/", "/a", "/a/../b", "?q", "#f"]) | st.text(max_size=5),
+    st.sampled_from(["", "null", ":80", ":0", ":", ":65536", "[::1]", "]"]),
+    st.sampled_from(["", "null", "/", "/a", "/a/../b", "?q", "#f"]) | st.text(max_size=5),
 )
 @example("http://", "evil.example", "[::1]", "")
 def test_an_address_that_is_taken_means_the_same_to_the_http_client(
