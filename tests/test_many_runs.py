@@ -17,12 +17,22 @@ def ids_of(sim: Simulator, count: int) -> list[str]:
 
 
 def test_200_runs_take_at_most_twice_the_ideal_time(step: InProcess, sim: Simulator) -> None:
-    """Timed from the start of main() to its end, in a process that has its imports behind it."""
+    """Timed from the start of main() to its end, in a process that has its imports behind it.
+
+    The best of three, since other tests run beside this one.
+    """
     ids = ids_of(sim, 200)
     sim.latency = 0.1
+    ideal = math.ceil(200 / CONNECTIONS) * 0.1
+    tries = (step("github", TEST_RUN_ID=",".join(ids), real_time=True) for _ in range(3))
+    assert any(ran.exit_code == 0 and ran.seconds < 2 * ideal for ran in tries)
+
+
+def test_200_runs_share_16_connections_and_are_told_in_order(step: InProcess, sim: Simulator) -> None:
+    ids = ids_of(sim, 200)
+    sim.latency = 0.05
     ran = step("github", TEST_RUN_ID=",".join(ids), real_time=True)
     assert ran.exit_code == 0
-    assert ran.seconds < 2 * math.ceil(200 / CONNECTIONS) * 0.1
     assert sim.most_connections <= CONNECTIONS
     assert sim.connections == CONNECTIONS  # each was used again and again
     assert len(sim.calls) == 200
