@@ -183,12 +183,6 @@ def test_every_input_and_output_that_the_readme_uses_exists() -> None:
     assert variables <= {spec.variable for spec in INPUTS.values()} | set(DOTENV_NAMES.values())
 
 
-def test_every_file_that_the_readme_links_to_exists() -> None:
-    links = re.findall(r"\]\((?!https?://)([^)#]+)[^)]*\)", readme())
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
-
-
 # Versions and names
 
 
