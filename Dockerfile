@@ -1,16 +1,16 @@
-# Any image with Python 3.11 or newer, pip and /bin/sh will do: a mirror's, a hardened one, another distribution.
+# Any image with Python 3.11 or newer, pip and /bin/sh works: from a mirror, a hardened one, another distribution.
 ARG PYTHON_IMAGE=python:3.14-alpine
 
 FROM ${PYTHON_IMAGE} AS build
-# How pip finds a mirror. A certificate for PIP_CERT must be in the base image.
+# For a package mirror. A certificate for PIP_CERT must be in the base image.
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 ARG PIP_TRUSTED_HOST
 ARG PIP_CERT
-WORKDIR /opt/stop-recording
+WORKDIR /opt/wallarm-fast
 COPY requirements.txt /tmp/
-# Binary packages only: nothing is compiled, so no compiler is needed. What nothing here uses goes: scripts,
-# the tests that some packages ship, the C half of PyYAML (2.5 MB; its safe loaders are Python).
+# Binary packages only, so no compiler is needed. Unused files are removed: scripts, the tests that some packages
+# ship, the C extension of PyYAML (2.5 MB; the loader used here is pure Python).
 RUN python3 -m venv --without-pip . \
  && python3 -m pip --python bin/python install --no-cache-dir --no-compile --no-deps --only-binary=:all: \
     --require-hashes --disable-pip-version-check --requirement /tmp/requirements.txt \
@@ -18,20 +18,20 @@ RUN python3 -m venv --without-pip . \
  && rm -r include lib/python*/site-packages/yaml/_yaml.* \
  && find lib -type d -name tests -prune -exec rm -r {} +
 COPY LICENSE entrypoint.py ./
-# `python -I` does not look beside the script, so the package goes where the libraries are.
-COPY stop_recording /tmp/stop_recording
-RUN mv /tmp/stop_recording lib/python*/site-packages/ \
+# `python -I` does not look next to the script, so the package goes where the libraries are.
+COPY wallarm_fast /tmp/wallarm_fast
+RUN mv /tmp/wallarm_fast lib/python*/site-packages/ \
  && bin/python -m compileall -q --invalidation-mode unchecked-hash lib \
- && printf '#!/bin/sh\nexec /opt/stop-recording/bin/python -I /opt/stop-recording/entrypoint.py "$@"\n' \
+ && printf '#!/bin/sh\nexec /opt/wallarm-fast/bin/python -I /opt/wallarm-fast/entrypoint.py "$@"\n' \
     >/usr/local/bin/stop-recording \
  && chmod 755 /usr/local/bin/stop-recording
 
 FROM ${PYTHON_IMAGE}
-COPY --from=build /opt/stop-recording /opt/stop-recording
+COPY --from=build /opt/wallarm-fast /opt/wallarm-fast
 COPY --from=build /usr/local/bin/stop-recording /usr/local/bin/stop-recording
-# Base images ship the standard library without bytecode: writes that of the modules the step imports, so
-# that they are not compiled at every start.
-RUN ["/opt/stop-recording/bin/python", "-I", "-c", "import stop_recording.app, stop_recording.reporting.github"]
+# Base images ship the standard library without bytecode. This writes it for the modules that the step imports,
+# so that they are not compiled at every start.
+RUN ["/opt/wallarm-fast/bin/python", "-I", "-c", "import wallarm_fast.stop.step, wallarm_fast.platforms.github, wallarm_fast.platforms.gitlab"]
 
 ARG VERSION=0.0.0
 ARG REVISION=unknown
@@ -43,11 +43,10 @@ LABEL org.opencontainers.image.title="wallarm-fast-stop-recording" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 
-# No USER: GitHub's runner mounts the files for the outputs so that only root is sure to be able to write
-# them, and its documentation asks for root. The code does not care: run it as any user that can write its
-# output files.
+# No USER: only root can be sure to write the output files that GitHub's runner mounts, and GitHub's
+# documentation asks for root. The code runs as any user that can write its output files.
 #
-# No ENTRYPOINT: GitHub and `docker run` start CMD, GitLab's runner starts its own `sh`. The interpreter's
-# path is absolute because a job's PATH reaches the container, and -I keeps PYTHON* variables and the
-# working directory out of it.
-CMD ["/opt/stop-recording/bin/python", "-I", "/opt/stop-recording/entrypoint.py"]
+# No ENTRYPOINT: GitHub and `docker run` start CMD, GitLab's runner starts its own `sh`. The path of the
+# interpreter is absolute because the PATH of a job reaches the container; -I keeps PYTHON* variables and the
+# working directory out.
+CMD ["/opt/wallarm-fast/bin/python", "-I", "/opt/wallarm-fast/entrypoint.py"]

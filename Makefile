@@ -1,4 +1,4 @@
-# Every target sets up what it needs. `make help` lists them; CI calls the same ones.
+# Every target sets up what it needs. `make help` lists them; CI calls the same targets.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test lint format bench image e2e lock clean
+.PHONY: help setup demo test fuzz mutants lint format bench image e2e lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | expand -t 10
@@ -23,19 +23,26 @@ $(VENV)/.locked: requirements-dev.txt
 	@touch $@
 
 demo: setup ## run the step against the built-in simulator, as GitHub would
-	@$(BIN)/python -m tests.demo
+	@$(BIN)/python -m tests.tools.demo
 
-test: setup ## run all tests but the ones that need a container engine
+test: setup ## run all tests that need no container engine
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest --numprocesses=auto tests
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-lint: setup ## check style, types, schemas, workflows and the Dockerfile
+fuzz: setup ## send thousands of hostile answers; FUZZ_SEED=... repeats a run
+	FUZZ_ANSWERS=10500 FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} \
+		$(BIN)/pytest --hypothesis-profile=fuzz --timeout=0 --numprocesses=auto tests/behaviour/test_fuzz.py
+
+mutants: setup ## change the code in 220 random places and list the changes that no test notices; takes an hour
+	$(BIN)/python -m tests.tools.mutants --count 220 --seed 7
+
+lint: setup ## check style, types, schemas, workflows, scripts and the Dockerfile
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy scripts/pin_image.py
+	$(BIN)/shellcheck .ci/run tests/self_test/*.sh
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
@@ -55,13 +62,13 @@ image: setup ## build the image; PYTHON_IMAGE=... chooses another base
 e2e: setup ## test the image in real runners; needs a container engine
 	$(BIN)/python -m tests.e2e test
 
-bench: setup ## time the step beside a minimal script, and its container beside a bare one
-	$(BIN)/python -m tests.bench
+bench: setup ## compare the step with a minimal script, and its container with a bare one
+	$(BIN)/python -m tests.tools.bench
 	$(BIN)/python -m tests.e2e bench
 
-lock: setup ## renew requirements*.txt from pyproject.toml
+lock: setup ## update requirements*.txt from pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 
-clean: ## remove everything that is not in git
-	git clean -fdXq
+clean: ## remove everything that git ignores, .venv included, and list it
+	git clean -fdX

@@ -1,5 +1,5 @@
 # ruff: noqa: INP001  # a script, not a package
-"""Make action.yml, for a release, start the published image in place of building the Dockerfile."""
+"""Make action.yml start the published image instead of building the Dockerfile, for a release."""
 
 import argparse
 import re

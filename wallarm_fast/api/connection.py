@@ -1,0 +1,31 @@
+"""Where the API is, and how to connect to it."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A Wallarm cloud: the host of its API and the base URL of its portal."""
+
+    api_host: str
+    portal: str
+
+
+CLOUDS = {
+    "us": Cloud("us1.api.wallarm.com", "https://us1.my.wallarm.com"),
+    "eu": Cloud("api.wallarm.com", "https://my.wallarm.com"),
+}
+
+
+@dataclass(frozen=True)
+class Connection:
+    """An API server and the token for it; `ca_certificates` (PEM) are trusted in addition to the system's."""
+
+    base_url: str
+    token: str = field(repr=False)
+    ca_certificates: str | None = None
+    portal: str | None = None
+
+    def run_url(self, test_run_id: str) -> str | None:
+        """Return the address of the test run's page, or None if the API server belongs to no known cloud."""
+        return self.portal and f"{self.portal}/testing/testruns/{test_run_id}"

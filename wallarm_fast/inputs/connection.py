@@ -1,0 +1,41 @@
+"""The inputs that say where the API is and how to reach it; every step has them."""
+
+from wallarm_fast.api.connection import CLOUDS, Cloud, Connection
+from wallarm_fast.inputs import parsers
+from wallarm_fast.inputs.table import Input, InputReader
+
+USE_SSL_VARIABLE = "WALLARM_API_USE_SSL"
+
+CLOUD_REGION = Input("WALLARM_CLOUD_REGION", "us", "us or eu")
+API_HOST = Input("WALLARM_API_HOST", "", "host, host:port or base URL of the API; overrides the region")
+CA_CERT = Input("STOP_RECORDING_CA_CERT", "", "additional certificates to trust: PEM file or PEM text")
+
+
+def read_connection(reader: InputReader) -> Connection:
+    """Read the inputs token, cloud_region, api_host and ca_cert."""
+    cloud = reader.read("cloud_region", _parse_cloud, CLOUDS["us"])
+    default = parsers.parse_base_url(cloud.api_host)
+    url = reader.read("api_host", lambda text: parsers.parse_base_url(text) if text else default, default)
+    unencrypted = url.scheme == "http" and not parsers.is_loopback(url.hostname or "")
+    use_ssl = reader.environ.get(USE_SSL_VARIABLE, "").strip() or "true"
+    if reader.check(USE_SSL_VARIABLE, use_ssl, parsers.parse_boolean, fallback=False) and unencrypted:
+        reader.problems.append(
+            "api_host: http:// would send the token unencrypted; use https://, or accept it with "
+            f"{USE_SSL_VARIABLE}=false"
+        )
+    elif unencrypted:
+        reader.warnings.append(f"the token is sent unencrypted to {url.hostname}")
+    return Connection(
+        base_url=url.geturl(),
+        token=reader.token,
+        ca_certificates=reader.read(
+            "ca_cert", lambda text: parsers.parse_certificates(text) if text else None, None
+        ),
+        portal=next((cloud.portal for cloud in CLOUDS.values() if cloud.api_host == url.hostname), None),
+    )
+
+
+def _parse_cloud(region: str) -> Cloud:
+    if cloud := CLOUDS.get(region.lower()):
+        return cloud
+    raise ValueError(f"must be {' or '.join(CLOUDS)}, not {parsers.quote(region)}")

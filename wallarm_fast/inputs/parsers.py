@@ -1,0 +1,170 @@
+"""Parsers of input values. Each raises a ValueError that says what is wrong and what would be right.
+
+A message shows an invalid value only where it cannot be a secret that was put into the wrong place.
+"""
+
+import ipaddress
+import re
+import ssl
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+_TEST_RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
+_NETLOC = re.compile(r"(\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]|[^\[\]:]+)(:[0-9]{1,5})?")
+_HOST_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = re.compile(rf"(?=.{{1,253}}\Z){_HOST_LABEL}(\.{_HOST_LABEL})*\.?")
+_URL_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?")
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
+_BOOLEANS = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(
+    ("false", "no", "off", "0"), False
+)
+_DAY = 86_400
+_FILE_LIMIT = 4 << 20
+_QUOTED_LENGTH = 40
+
+
+def parse_token(text: str) -> str:
+    """Check that the token is not empty and fits into an HTTP header."""
+    if not text:
+        raise ValueError(
+            "is required; give the input token, or set WALLARM_API_TOKEN or WALLARM_API_TOKEN_FILE "
+            "(is the secret defined, and available to this job?)"
+        )
+    if not _TOKEN.fullmatch(text):
+        raise ValueError(
+            "has white space, a control character or a non-ASCII letter inside (not shown here); "
+            "copy it again, without line breaks"
+        )
+    return text
+
+
+def parse_test_run_ids(text: str) -> tuple[str, ...]:
+    """Parse one or more ids, separated by commas or white space, or a YAML or JSON list. Drops duplicates."""
+    if re.match(r"\[|-\s", text):
+        ids = _parse_list(text)
+    else:
+        ids = [part for part in re.split(r"[\s,]+", text) if part]
+    if not ids or ids == ["null"]:  # what jq prints of nothing
+        raise ValueError(
+            "is required; give the input test_run_id, or set TEST_RUN_ID "
+            "(did the recording job define this output?)"
+        )
+    for position, test_run_id in enumerate(ids, start=1):
+        which = f"entry {position} of {len(ids)}" if len(ids) > 1 else "it"
+        if not _TEST_RUN_ID.fullmatch(test_run_id):
+            hint = " (a variable that was not expanded?)" if "$" in test_run_id else ""
+            raise ValueError(
+                f"{which} is not an id; an id has 1 to 128 of the characters A-Z a-z 0-9 _ -{hint}"
+            )
+    return tuple(dict.fromkeys(ids))
+
+
+def parse_seconds(text: str) -> float:
+    """Parse a number of seconds, at most a day."""
+    if not _SECONDS.fullmatch(text) or float(text) > _DAY:
+        raise ValueError(f"must be a number of seconds, 0 to {_DAY}, not {quote(text)}")
+    return float(text)
+
+
+def parse_whole_number(text: str) -> int:
+    """Parse a whole number, 0 or more."""
+    if not _WHOLE_NUMBER.fullmatch(text):
+        raise ValueError(f"must be a whole number, 0 or more, not {quote(text)}")
+    return int(text)
+
+
+def parse_boolean(text: str) -> bool:
+    """Parse true or false, in any case; yes, no, on, off, 1 and 0 are accepted, too."""
+    if (value := _BOOLEANS.get(text.lower())) is None:
+        raise ValueError(f"must be true or false, not {quote(text)}")
+    return value
+
+
+def parse_base_url(text: str) -> SplitResult:
+    """Parse a host, host:port or base URL; the default scheme is https."""
+    advice = "give a host, host:port or base URL such as https://us1.api.wallarm.com"
+    url = None
+    if text.isascii() and text.isprintable() and not re.search(r"[\s@?#\\]", text):
+        text = f"[{text}]" if _is_ipv6(text) else text
+        try:
+            url = urlsplit(text if "://" in text else f"https://{text}")
+            port = url.port
+        except ValueError:
+            url = None
+    if url is None or url.scheme not in ("http", "https") or not _URL_PATH.fullmatch(url.path):
+        raise ValueError(f"is not an address of an API; {advice}")
+    if not _NETLOC.fullmatch(url.netloc) or not _is_host(url.hostname or "") or port == 0:
+        raise ValueError(f"has no valid host and port; {advice}")
+    return url._replace(path=url.path.rstrip("/"))
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether the host can only be this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def parse_certificates(text: str) -> str:
+    """Return the PEM certificates in the text, or in the file that it names."""
+    advice = "give the path of a PEM file (relative to the working directory) or the PEM text itself"
+    try:
+        content = text if "-----BEGIN" in text else read_small_file(text)
+    except ValueError as problem:
+        raise ValueError(f"the file {quote(text)} {problem}; {advice}") from None
+    pem = "\n".join(_CERTIFICATE.findall(content))
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+    except (ValueError, ssl.SSLError):  # ValueError: there is none
+        raise ValueError(f"has no valid certificate in it; {advice}") from None
+    return pem
+
+
+def read_small_file(path: str) -> str:
+    """Read a regular text file; a device or a pipe could block for ever. The ValueError names no path."""
+    file = Path(path)
+    try:
+        if file.exists() and not file.is_file():
+            raise ValueError("is not a regular file")
+        with file.open("rb") as stream:
+            return stream.read(_FILE_LIMIT).decode(errors="replace")
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+
+
+def quote(text: str) -> str:
+    """Return the text in quotes, shortened if it is long."""
+    return repr(text if len(text) <= _QUOTED_LENGTH else f"{text[:_QUOTED_LENGTH]}...")
+
+
+def _parse_list(text: str) -> list[str]:
+    import yaml  # noqa: PLC0415 - plain ids, the usual case, need no YAML
+
+    ids = None
+    with suppress(yaml.YAMLError, ValueError, RecursionError):
+        ids = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - makes nothing but lists, mappings and strings
+    if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids):
+        raise ValueError("starts like a YAML or JSON list, but is not a list of plain ids")
+    return ids
+
+
+def _is_host(host: str) -> bool:
+    if re.fullmatch(r"[0-9.]+", host):
+        try:
+            ipaddress.IPv4Address(host)
+        except ValueError:
+            return False
+        return True
+    return _HOST.fullmatch(host) is not None or _is_ipv6(host)
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return ipaddress.IPv6Address(host).scope_id is None
+    except ValueError:
+        return False

@@ -1,0 +1,91 @@
+"""Where the value of an input comes from: the action's input, an environment variable, or the default."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from wallarm_fast.errors import InputError
+from wallarm_fast.inputs import parsers
+
+_T = TypeVar("_T")
+TOKEN_FILE_VARIABLE = "WALLARM_API_TOKEN_FILE"  # noqa: S105 - a name, not a token
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input: the environment variable that may stand in for it, its default and its meaning in a line."""
+
+    variable: str
+    default: str
+    meaning: str
+
+
+# Every step has these.
+TOKEN = Input("WALLARM_API_TOKEN", "", "FAST node token (required)")
+
+
+def read_input(environ: Mapping[str, str], name: str, spec: Input) -> str:
+    """Return the trimmed value of INPUT_<NAME>, the variable or the default, whichever is first not blank."""
+    upper = name.upper()
+    for key in (f"INPUT_{upper}", f"INPUT_{upper.replace('_', '-')}", spec.variable):
+        if value := environ.get(key, "").strip():
+            return value
+    return spec.default
+
+
+def read_token(environ: Mapping[str, str]) -> str:
+    """Return the token as it was given, valid or not, so that it can be masked; "" if there is none."""
+    try:
+        return _find_token(environ)
+    except ValueError:
+        return ""
+
+
+class InputReader:
+    """Reads the inputs of a table and collects what is wrong with them.
+
+    `problems` keep the step from running, `warnings` do not.
+    """
+
+    def __init__(self, table: Mapping[str, Input], environ: Mapping[str, str]) -> None:
+        self.table = table
+        self.environ = environ
+        self.problems: list[str] = []
+        self.warnings: list[str] = []
+        self.token = ""
+        try:
+            self.token = parsers.parse_token(_find_token(environ))
+        except ValueError as problem:
+            self.problems.append(f"token: {problem}")
+
+    def read(self, name: str, parse: Callable[[str], _T], fallback: _T) -> _T:
+        """Return the parsed value of an input; if it is invalid, note that and return the fallback."""
+        return self.check(name, read_input(self.environ, name, self.table[name]), parse, fallback)
+
+    def check(self, name: str, text: str, parse: Callable[[str], _T], fallback: _T) -> _T:
+        """Do the same with a text that is not the value of an input in the table."""
+        if self.token and self.token in text:
+            # Addresses, ids and invalid values are shown.
+            self.problems.append(f"{name}: contains the token; give the token in the input token alone")
+            return fallback
+        try:
+            return parse(text)
+        except ValueError as problem:
+            self.problems.append(f"{name}: {problem}")
+            return fallback
+
+    def raise_problems(self) -> None:
+        """Raise InputError with all problems, if there are any."""
+        if self.problems:
+            raise InputError("; ".join(self.problems))
+
+
+def _find_token(environ: Mapping[str, str]) -> str:
+    path = environ.get(TOKEN_FILE_VARIABLE, "").strip()
+    if (token := read_input(environ, "token", TOKEN)) or not path:
+        return token
+    try:
+        return parsers.read_small_file(path).strip()
+    except ValueError as problem:
+        # The path is not shown: it may be the token itself, put into the wrong variable.
+        raise ValueError(f"the file that {TOKEN_FILE_VARIABLE} names {problem}") from None

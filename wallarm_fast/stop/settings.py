@@ -1,0 +1,77 @@
+"""The inputs of the stop step and the settings they make."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wallarm_fast.api.connection import Connection
+from wallarm_fast.inputs import parsers
+from wallarm_fast.inputs.connection import API_HOST, CA_CERT, CLOUD_REGION, read_connection
+from wallarm_fast.inputs.table import TOKEN, Input, InputReader
+from wallarm_fast.platforms.detection import Platform
+from wallarm_fast.platforms.files import check_writable
+
+GITLAB_OUTPUT_FILE = "stop-recording.env"
+INPUTS = {
+    "token": TOKEN,
+    "test_run_id": Input("TEST_RUN_ID", "", "one or more ids of test runs (required)"),
+    "cloud_region": CLOUD_REGION,
+    "api_host": API_HOST,
+    "timeout": Input("STOP_RECORDING_TIMEOUT", "120", "seconds for the whole step"),
+    "quiet_period": Input(
+        "STOP_RECORDING_QUIET_PERIOD", "0", "seconds without a new baseline before the stop"
+    ),
+    "min_baselines": Input("STOP_RECORDING_MIN_BASELINES", "0", "fail if fewer baselines were recorded"),
+    "dry_run": Input("STOP_RECORDING_DRY_RUN", "false", "check inputs, token and run; change nothing"),
+    "ca_cert": CA_CERT,
+    "output_file": Input(
+        "STOP_RECORDING_OUTPUT_FILE", "", f"dotenv file to write (GitLab: {GITLAB_OUTPUT_FILE})"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All inputs, checked. Times are in seconds."""
+
+    connection: Connection
+    test_run_ids: tuple[str, ...]
+    timeout: float
+    quiet_period: float
+    min_baselines: int
+    dry_run: bool
+    warnings: tuple[str, ...]
+
+
+def read_settings(environ: Mapping[str, str], platform: Platform) -> Settings:
+    """Read and check every input; raises InputError, which lists all problems.
+
+    Creates the output files if they do not exist.
+    """
+    reader = InputReader(INPUTS, environ)
+    settings = Settings(
+        connection=read_connection(reader),
+        test_run_ids=reader.read("test_run_id", parsers.parse_test_run_ids, ()),
+        timeout=reader.read("timeout", parsers.parse_seconds, math.inf),
+        quiet_period=reader.read("quiet_period", parsers.parse_seconds, 0.0),
+        min_baselines=reader.read("min_baselines", parsers.parse_whole_number, 0),
+        dry_run=reader.read("dry_run", parsers.parse_boolean, fallback=False),
+        warnings=tuple(reader.warnings),
+    )
+    if settings.timeout == 0:
+        reader.problems.append("timeout: must be more than 0")
+    elif settings.quiet_period >= settings.timeout:
+        reader.problems.append("quiet_period: must be shorter than timeout, or no time would be left to stop")
+    if platform.kind == "github" and not platform.github_output:
+        reader.problems.append("GITHUB_OUTPUT: is not set, so the outputs would be lost")
+    reader.check("GITHUB_OUTPUT", platform.github_output or "", _check_writable, None)
+    reader.check("output_file", platform.output_file or "", _check_writable, None)
+    reader.raise_problems()
+    return settings
+
+
+def _check_writable(path: str) -> None:
+    try:
+        check_writable(path)
+    except OSError as error:
+        raise ValueError(f"{parsers.quote(path)} cannot be written: {error.strerror}") from None

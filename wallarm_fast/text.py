@@ -1,0 +1,24 @@
+"""Makes text safe to print. The API may send anything; wherever it is shown, it must remain data."""
+
+import re
+from collections.abc import Collection
+
+MASK = "***"
+
+
+def sanitize_line(text: str, secrets: Collection[str] = ()) -> str:
+    """Return the text as a single line without secrets that no terminal and no CI runner interprets.
+
+    Control, format and other unprintable characters become spaces, so there are no line breaks, no ANSI
+    sequences and no changes of writing direction. GitHub's runner takes `::x::` at the start of a line for a
+    command, and the old form `##[x]` anywhere; Azure Pipelines reads `##vso[x]`. All three are broken up.
+    """
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+    text = "".join(character if character.isprintable() else " " for character in text)
+    return re.sub(r"^\s*:(?=:)", ": ", text).replace("##[", "# #[").replace("##vso[", "# #vso[")
+
+
+def escape_markdown(text: str) -> str:
+    """Return the text with everything but letters, digits and spaces as HTML entities."""
+    return re.sub(r"[^A-Za-z0-9 ]", lambda found: f"&#{ord(found[0])};", text)
