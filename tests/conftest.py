@@ -1,13 +1,14 @@
-"""What the tests share: the simulator, with and without TLS, and the step run against it in two ways.
+"""What the tests share: the simulator, with and without TLS, and two ways to run the step against it.
 
-`step` runs `main` in this process with a clock that never waits; `process` runs entrypoint.py as a container
-would start it. Both check every stream and file that the step writes for the token.
+`step` calls `main` in this process, on a clock that never waits; `process` starts entrypoint.py as a
+container would. Both look for the token in everything that the step writes.
 """
 
 import json
 import os
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -17,23 +18,38 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import trustme
 
-from stop_recording.app import main
-from stop_recording.clock import Clock
-from tests.simulator import Simulator
+from tests.tools.simulator import Simulator
+from wallarm_fast.clock import Clock
+from wallarm_fast.inputs.table import read_input, read_token
+from wallarm_fast.platforms import Platform, detect_platform
+from wallarm_fast.stop.settings import GITLAB_OUTPUT_FILE, INPUTS
+from wallarm_fast.stop.step import main
 
 ROOT = Path(__file__).parent.parent
 TOKEN = "token_Qwe12345"
+PLATFORMS = ["github", "gitlab", "console"]
+STOP = "POST /v1/test_run/5080/action/stop"
+LOOK = "GET /v1/test_run/5080"
+STOP_BY_RECORD = "POST /v1/test_record/9058/action/stop"
+# What should end at once may take this many seconds, since the machine may be busy. What hangs, hangs longer.
+SOON = 20.0
 _HEREDOC = re.compile(r"(?ms)^(?P<name>\w+)<<(?P<mark>ghadelimiter_\S+)\n(?P<value>.*?)\n(?P=mark)$")
+
+# The same examples in every run; `make fuzz` looks for new ones.
+hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None)
+hypothesis.settings.register_profile("fuzz", max_examples=5000, deadline=None)
+hypothesis.settings.load_profile("suite")
 
 
 @dataclass
 class FakeClock:
-    """A clock on which waiting takes no time. `slept` lists the waits, in seconds.
+    """A clock on which sleeping takes no time; `slept` lists the pauses, in seconds.
 
-    It starts at the real time, so that a simulator can be handed over to it half way.
+    It starts at the real time, so that a simulator can be handed over to it halfway.
     """
 
     now: float = field(default_factory=time.monotonic)
@@ -57,7 +73,7 @@ class FakeClock:
 
 @dataclass(frozen=True)
 class Ran:
-    """A run of the step: its exit code, streams, and the files it was given to write."""
+    """A run of the step: its exit code, its streams, and the files it was given to write."""
 
     exit_code: int
     stdout: str
@@ -84,7 +100,7 @@ class Ran:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The name=value lines of stdout, else of the dotenv file."""
+        """The name=value lines of the dotenv file, or of stdout if there is none."""
         text = self.dotenv if self.dotenv is not None else self.stdout
         return dict(line.split("=", 1) for line in text.splitlines())
 
@@ -95,22 +111,45 @@ class Ran:
 
 
 def assert_no_token(text: str, token: str = TOKEN) -> None:
-    """Fail if the token stands anywhere but in the command that masks it."""
+    """Fail if the token is anywhere but in the one command that masks it."""
     assert token not in text.replace(f"::add-mask::{token}\n", "", 1), "the token is shown"
+
+
+def assert_stopped(ran: Ran, sim: Simulator, *, already: bool | None = None) -> None:
+    """Fail unless run 5080 was stopped; `already` is whether that was before the step, where results tell."""
+    assert ran.errors == []
+    assert ran.exit_code == 0
+    assert sim.state.get("5080")["recording"] is False
+    if ran.github_output:
+        assert ran.outputs["status"] == "stopped"
+        assert ran.outputs["test_record_id"] == "9058"
+        (result,) = ran.results
+        assert (result["recording"], result["test_record_id"]) == (False, "9058")
+        assert already is None or result["already_stopped"] is already
+    else:
+        assert ran.variables["STOP_RECORDING_STATUS"] == "stopped"
+        assert ran.variables["TEST_RECORD_ID"] == "9058"
+
+
+def platform_of(environ: Mapping[str, str]) -> Platform:
+    """Return the platform that the stop step detects."""
+    output_file = read_input(environ, "output_file", INPUTS["output_file"])
+    return detect_platform(environ, read_token(environ), output_file, GITLAB_OUTPUT_FILE)
 
 
 class Steps:
     """Runs the step in a directory of its own; `env` of a call adds to the `base` of all."""
 
-    def __init__(self, directory: Path, base: Mapping[str, str]) -> None:
-        self.directory = directory
+    def __init__(self, folder: Path, base: Mapping[str, str]) -> None:
+        self.directory = folder / "work"
+        self.directory.mkdir()
         self.base = dict(base)
-        self.github_output = directory / "github_output"
-        self.summary = directory / "summary"
+        self.github_output = folder / "github_output"
+        self.summary = folder / "summary"
         self.clock = FakeClock()
 
     def environ(self, platform: str, env: Mapping[str, str]) -> dict[str, str]:
-        """The environment that the platform's runner would set."""
+        """Return the environment that the platform's runner would set."""
         for file in (self.github_output, self.summary):
             file.write_text("")
         platforms = {
@@ -142,18 +181,18 @@ class Steps:
 
 
 class InProcess(Steps):
-    """Calls main() in this process, with a fake clock (`clock=None`: the real one)."""
+    """Calls main() in this process, on a fake clock unless `real_time` is true."""
 
     def __init__(
         self,
-        directory: Path,
+        folder: Path,
         base: Mapping[str, str],
         capsys: pytest.CaptureFixture[str],
         patch: pytest.MonkeyPatch,
     ) -> None:
-        super().__init__(directory, base)
+        super().__init__(folder, base)
         self.capsys = capsys
-        patch.chdir(directory)
+        patch.chdir(self.directory)
 
     def __call__(
         self, platform: str = "console", *arguments: str, real_time: bool = False, **env: str
@@ -170,28 +209,45 @@ class InProcess(Steps):
 class AsProcess(Steps):
     """Starts entrypoint.py as a process of its own, in real time."""
 
-    def start(self, platform: str = "console", **env: str) -> subprocess.Popen[str]:
-        self.env = self.environ(platform, {"PATH": os.environ["PATH"], **env})
-        return subprocess.Popen(
-            [sys.executable, str(ROOT / "entrypoint.py")],
-            env=self.env,
-            cwd=self.directory,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
+    def __init__(self, folder: Path, base: Mapping[str, str]) -> None:
+        super().__init__(folder, base)
+        self.stdout = folder / "stdout"
+        self.stderr = folder / "stderr"
 
-    def finish(self, process: subprocess.Popen[str], started: float, limit: float = 30) -> Ran:
+    def start(self, platform: str = "console", **env: str) -> subprocess.Popen[bytes]:
+        self.env = self.environ(platform, {"PATH": os.environ["PATH"], **env})
+        with self.stdout.open("wb") as stdout, self.stderr.open("wb") as stderr:
+            return subprocess.Popen(
+                [sys.executable, str(ROOT / "entrypoint.py")],
+                env=self.env,
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+            )
+
+    def finish(self, process: subprocess.Popen[bytes], limit: float = 3 * SOON) -> Ran:
+        started = time.monotonic()
         try:
-            stdout, stderr = process.communicate(timeout=limit)
+            process.wait(limit)
         finally:
             process.kill()
-        return self.ran(process.returncode, stdout, stderr, self.env, time.monotonic() - started)
+            process.wait()
+        seconds = time.monotonic() - started
+        return self.ran(
+            process.returncode,
+            self.stdout.read_text("utf-8"),
+            self.stderr.read_text("utf-8"),
+            self.env,
+            seconds,
+        )
 
-    def __call__(self, platform: str = "console", *, limit: float = 30, **env: str) -> Ran:
-        started = time.monotonic()
-        return self.finish(self.start(platform, **env), started, limit)
+    def __call__(self, platform: str = "console", *, limit: float = 3 * SOON, **env: str) -> Ran:
+        return self.finish(self.start(platform, **env), limit)
+
+    def log(self) -> str:
+        """Return what the process has printed so far."""
+        return self.stdout.read_text("utf-8") + self.stderr.read_text("utf-8")
 
     def interrupted(
         self, by: signal.Signals, when: Callable[[], bool], platform: str = "console", **env: str
@@ -199,21 +255,41 @@ class AsProcess(Steps):
         """Send the signal once `when` is true; `seconds` of the answer counts from then."""
         process = self.start(platform, **env)
         try:
-            until = time.monotonic() + 20
-            while not when():
-                assert process.poll() is None, "ended before the signal"
-                assert time.monotonic() < until, "never came to the point"
-                time.sleep(0.01)
-            started = time.monotonic()
+            wait_until(lambda: process.poll() is not None or when())
+            assert process.poll() is None, f"ended before the signal: {self.log()}"
             process.send_signal(by)
-            return self.finish(process, started)
+            return self.finish(process)
         finally:
             process.kill()
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until the condition is true."""
+    until = time.monotonic() + 3 * SOON
+    while not condition():
+        assert time.monotonic() < until, "it never happened"
+        time.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port: int = unused.getsockname()[1]
+    return port
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _small_system_trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Let the system trust a single CA: to load the usual ones takes half the time of a test."""
+    """Let the system trust a single CA: loading the usual ones takes half the time of a test."""
     file = tmp_path_factory.mktemp("trust") / "ca.pem"
     trustme.CA().cert_pem.write_to_path(str(file))
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""Wherever the step is put: files it cannot write, no HOME, proxies, certificates, addresses."""
+"""Wherever the step runs: files and streams that fail, odd environments, proxies, certificates, addresses."""
 
 import os
 import re
@@ -6,256 +6,132 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import trustme
 
-from tests.conftest import ROOT, TOKEN, AsProcess, InProcess, Ran, assert_no_token
-from tests.proxy import Proxy
-from tests.simulator import Exchange, Simulator, faults
+from tests.conftest import PLATFORMS, ROOT, TOKEN, AsProcess, InProcess, Ran, assert_stopped
+from tests.tools.proxy import Proxy
+from tests.tools.simulator import Simulator, faults
 
-STOP = "POST /v1/test_run/5080/action/stop"
-PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in PROXY_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
-def assert_stopped(ran: Ran, sim: Simulator) -> None:
-    assert ran.exit_code == 0
-    assert ran.errors == []
-    assert sim.calls == [STOP]
-    assert sim.state.get("5080")["recording"] is False
+RunWith = Callable[..., Ran]
+FILES = [("github", "GITHUB_OUTPUT"), *((name, "STOP_RECORDING_OUTPUT_FILE") for name in PLATFORMS)]
+ODD_ENVIRONMENTS = [
+    *[{}, dict.fromkeys("HOME PATH TMPDIR TZ LC_ALL".split(), "")],
+    dict.fromkeys("HOME PATH TMPDIR TZ NETRC SSL_CERT_FILE SSL_CERT_DIR".split(), "/nonexistent"),
+    {"LC_ALL": "POSIX", "PYTHONIOENCODING": "ascii", "REQUEST_METHOD": "GET", "HOME": "/dev/null"},
+]
+DIRECT = ["127.0.0.1", "localhost,127.0.0.1", "*", "a.example, 127.0.0.1 ", "x,*"]
+THROUGH = ["", " , ,", "a.example", ".a", "*.a", "10.0.0.0/8", "::1", "http://x"]
+DOWN = [f"{scheme}_PROXY=http://me:geheim@127.0.0.1:{{}}" for scheme in ("HTTP", "HTTPS")]
+NOWHERE = [f"HTTP_PROXY=http://{host}" for host in ("[", "a b:1", "proxy.invalid")]
+NOT_PROXIES = [f"HTTP_PROXY={url}" for url in ("ftp://proxy:3128", "socks5://proxy:1", "://", "http://\x7f")]
+NOT_PROXIES += ["ALL_PROXY=ftp://proxy:1", "NO_PROXY=[::1]", "NO_PROXY=host:x", "NO_PROXY=\x7f"]
 
 
-# Files
-
-
-@pytest.fixture(params=["missing", "directory", "below a file", "not writable"])
-def bad_file(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "not writable":
-        # As root nothing is forbidden, but the kernel's own files cannot be written by anyone.
-        return "/proc/version"
-    (tmp_path / "file").touch()
-    (tmp_path / "directory").mkdir()
-    names = {"missing": "missing/out", "directory": "directory", "below a file": "file/out"}
-    return str(tmp_path / names[str(request.param)])
-
-
-@pytest.mark.parametrize("platform", ["gitlab", "console", "github"])
-def test_an_output_file_that_cannot_be_written_is_bad_input(
-    platform: str, bad_file: str, process: AsProcess, sim: Simulator
+def test_a_pipe_is_bad_input_for_outputs_and_a_warning_for_the_summary(
+    step: InProcess, sim: Simulator
 ) -> None:
-    ran = process(platform, STOP_RECORDING_OUTPUT_FILE=bad_file)
-    assert ran.exit_code == 2
-    assert ran.log.count("error: " if platform != "github" else "::error ") == 1
-    assert "output_file" in ran.log
-    assert "Traceback" not in ran.log
-    assert sim.calls == []
+    os.mkfifo(step.directory / "pipe")
+    # With a reader, so that a step that opened the pipe would not hang.
+    reader = os.open(step.directory / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    for platform, variable in FILES:
+        ran = step(platform, real_time=False, **{variable: "pipe"})
+        assert (ran.exit_code, sim.calls, len(ran.errors)) == (2, [], 1)
+        assert re.match(f"({variable}|output_file): 'pipe' cannot be written: it is a pipe", ran.errors[0])
+    ran = step("github", GITHUB_STEP_SUMMARY="pipe")
+    assert_stopped(ran, sim)
+    assert "\n::warning::no job summary: 'pipe' cannot be written: it is a pipe" in ran.stdout
+    os.close(reader)
+
+
+@pytest.mark.parametrize("test_run", ["5080", "1"])
+@pytest.mark.parametrize(("platform", "variable"), FILES)
+def test_a_full_disk_costs_only_the_outputs_on_it_and_no_failure_its_exit_code(
+    platform: str, variable: str, test_run: str, step: InProcess, sim: Simulator
+) -> None:
+    env = {"STOP_RECORDING_OUTPUT_FILE": "x.env", variable: "/dev/full", "TEST_RUN_ID": test_run}
+    ran = step(platform, real_time=False, **env)
+    exit_code, record = (2, "9058") if test_run == "5080" else (4, "")
+    problem = "outputs: '/dev/full' cannot be written: No space left on device"
+    assert (ran.exit_code, ran.log.count(problem), len(ran.errors)) == (exit_code, 1, 1)
+    assert (problem in ran.errors) == ("test record 9058" in ran.log) == (exit_code == 2)
+    assert sim.state.get("5080")["recording"] is (test_run == "1")
+    if platform == "console" or variable == "GITHUB_OUTPUT":
+        assert ran.variables["TEST_RECORD_ID"] == record
     if platform == "github":
-        assert ran.outputs["status"] == "bad_input"
+        assert ("| 9058 |" in ran.summary) == bool(record)
+        assert ran.outputs.get("test_record_id") == (record if variable != "GITHUB_OUTPUT" else None)
 
 
-def test_a_github_output_that_cannot_be_written_is_bad_input(
-    bad_file: str, process: AsProcess, sim: Simulator
+@pytest.mark.parametrize("test_run", ["5080", "1"])
+@pytest.mark.parametrize("reason", ["Broken pipe", "No space left on device"])
+@pytest.mark.parametrize("broken", ["github stdout", "gitlab stderr", "console stderr", "console stdout"])
+def test_a_stream_that_nobody_reads_keeps_no_recording_on_and_costs_only_the_outputs_on_it(
+    broken: str, reason: str, test_run: str, process: AsProcess, sim: Simulator
 ) -> None:
-    ran = process("github", GITHUB_OUTPUT=bad_file)
-    assert ran.exit_code == 2
-    assert len(ran.errors) == 1
-    assert "GITHUB_OUTPUT" in ran.errors[0]
-    assert "Traceback" not in ran.log
-    assert sim.calls == []
-
-
-def test_a_summary_that_cannot_be_written_is_a_warning(
-    bad_file: str, process: AsProcess, sim: Simulator
-) -> None:
-    ran = process("github", GITHUB_STEP_SUMMARY=bad_file)
-    assert ran.exit_code == 0
-    assert "::warning::no job summary: " in ran.stdout
-    assert ran.outputs["test_record_id"] == "9058"
-    assert "Traceback" not in ran.log
-
-
-def test_an_output_file_that_is_a_pipe_is_bad_input_and_blocks_nothing(process: AsProcess) -> None:
-    os.mkfifo(process.directory / "pipe")
-    ran = process(STOP_RECORDING_OUTPUT_FILE="pipe", limit=5)
-    assert ran.exit_code == 2
-    assert "'pipe' is a pipe" in ran.errors[0]
-
-
-@pytest.mark.parametrize("platform", ["gitlab", "console"])
-def test_a_disk_that_is_full_is_one_error_line(platform: str, process: AsProcess, sim: Simulator) -> None:
-    ran = process(platform, STOP_RECORDING_OUTPUT_FILE="/dev/full")
-    assert ran.exit_code == 2
-    assert ran.log.count("error: ") == 1
-    assert "Traceback" not in ran.log
-    assert sim.state.get("5080")["recording"] is False
-
-
-@pytest.mark.parametrize("exit_code", [2, 4])
-def test_a_stdout_that_is_full_is_one_error_line(exit_code: int, process: AsProcess, sim: Simulator) -> None:
-    with Path("/dev/full").open("w") as full:
-        child = subprocess.run(
-            [sys.executable, str(ROOT / "entrypoint.py")],
-            env={**process.environ("console", {}), "TEST_RUN_ID": "5080" if exit_code == 2 else "nope"},
-            cwd=process.directory,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=20,
-            check=False,
-        )
-    assert child.returncode == exit_code
-    assert len(re.findall("^error: ", child.stderr, re.MULTILINE)) == 1
-    assert "Traceback" not in child.stderr
-
-
-def test_a_reader_of_stdout_that_is_gone_shows_no_traceback(process: AsProcess, sim: Simulator) -> None:
+    platform, name = broken.split()
     reader, writer = os.pipe()
     os.close(reader)
-    with os.fdopen(writer, "w") as pipe:
-        child = subprocess.run(
+    with os.fdopen(writer, "wb") as gone, Path("/dev/full").open("wb") as full:
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        streams[name] = (gone if reason == "Broken pipe" else full).fileno()
+        ran = subprocess.run(
             [sys.executable, str(ROOT / "entrypoint.py")],
-            env=process.environ("console", {}),
+            env=process.environ(platform, {"TEST_RUN_ID": test_run}),
             cwd=process.directory,
-            stdout=pipe,
-            stderr=subprocess.PIPE,
+            stdout=streams["stdout"],
+            stderr=streams["stderr"],
             text=True,
-            timeout=20,
             check=False,
         )
-    assert child.returncode == 2
-    assert "Traceback" not in child.stderr
-    assert sim.state.get("5080")["recording"] is False
+    assert "Traceback" not in f"{ran.stdout}{ran.stderr}"
+    failed = broken == "console stdout"
+    assert ran.returncode == (4 if test_run == "1" else 2 if failed else 0)
+    assert sim.state.get("5080")["recording"] is (test_run == "1")
+    if failed:
+        assert len(re.findall("(?m)^error: ", ran.stderr)) == 1
+        assert ran.stderr.count(f"outputs: stdout cannot be written: {reason}") == 1
+    else:
+        files = {"github": process.github_output, "gitlab": process.directory / "stop-recording.env"}
+        outputs = files[platform].read_text() if platform in files else ran.stdout
+        assert re.search(r"[=\n]not_found\n" if test_run == "1" else r"[=\n]9058\n", outputs)
 
 
-@pytest.mark.parametrize("platform", ["gitlab", "github"])
-def test_an_output_file_that_goes_away_while_the_step_runs_is_one_error_line(
-    platform: str, step: InProcess, sim: Simulator
+@pytest.mark.parametrize("env", ODD_ENVIRONMENTS, ids=str)
+def test_no_variables_but_the_inputs_matter_and_no_file_appears(
+    env: dict[str, str], process: AsProcess, sim: Simulator
 ) -> None:
-    place = step.directory / "place"
-    place.mkdir()
-
-    def fault(exchange: Exchange) -> None:
-        (place / "out.env").unlink()
-        place.rmdir()
-        exchange.answer(*exchange.act())
-
-    sim.faults.add(fault)
-    ran = step(platform, STOP_RECORDING_OUTPUT_FILE="place/out.env")
-    assert ran.exit_code == 2
-    assert "place/out.env" in ran.log
-    assert ran.log.count("error: " if platform == "gitlab" else "::error ") == 1
-    assert sim.state.get("5080")["recording"] is False
-    if platform == "github":  # what was obtained before the failure is still handed on
-        assert ran.outputs["test_record_id"] == "9058"
-
-
-# The environment
-
-
-def test_nothing_but_the_inputs_is_needed_of_the_environment(process: AsProcess, sim: Simulator) -> None:
-    child = subprocess.run(
-        [sys.executable, str(ROOT / "entrypoint.py")],
-        env=process.base,
-        cwd=process.directory,
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-    assert child.returncode == 0
-    assert "TEST_RECORD_ID=9058\n" in child.stdout
+    assert_stopped(process("console", limit=60, **env), sim)
     assert list(process.directory.iterdir()) == []
-    assert_no_token(child.stdout + child.stderr)
 
 
-@pytest.mark.parametrize(
-    "env",
-    [
-        {"HOME": ""},
-        {"HOME": "/nonexistent"},
-        {"PATH": ""},
-        {"PATH": "/nonexistent", "HOME": "/dev/null"},
-        {"LC_ALL": "C", "LANG": "C"},
-        {"LC_ALL": "POSIX", "PYTHONIOENCODING": "ascii"},
-        {"TMPDIR": "/nonexistent"},
-        {"TZ": "Nowhere/Never"},
-        {"SSL_CERT_FILE": "/nonexistent", "SSL_CERT_DIR": "/nonexistent"},
-        {"REQUEST_METHOD": "GET"},
-        {"NETRC": "/nonexistent"},
-    ],
-    ids=str,
-)
-def test_odd_environments_do_not_matter(env: Mapping[str, str], process: AsProcess, sim: Simulator) -> None:
-    process.base |= env
-    assert_stopped(process("github"), sim)
-
-
-def test_words_beyond_ascii_can_be_printed_in_the_c_locale(process: AsProcess, sim: Simulator) -> None:
-    sim.faults.add(faults.envelope(400, "нет — no — いいえ", http=400), times=None)
+def test_any_language_is_printed_in_the_c_locale(process: AsProcess, sim: Simulator) -> None:
+    sim.faults.add(faults.envelope(400, "нет — いいえ", http=400))
     ran = process("github", LC_ALL="C", LANG="C")
     assert ran.exit_code == 5
-    assert "нет — no — いいえ" in ran.errors[0]
+    assert "нет — いいえ" in ran.errors[0]
 
 
-@pytest.fixture(scope="module")
-def isolated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An interpreter that has the package and its libraries installed, as the image has."""
-    home = tmp_path_factory.mktemp("isolated")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(home)], check=True, timeout=30)
-    (site,) = home.glob("lib/python*/site-packages")
-    (libraries,) = (path for path in sys.path if path.endswith("site-packages"))
-    (site / "paths.pth").write_text(f"{libraries}\n")
-    (site / "stop_recording").symlink_to(ROOT / "stop_recording")
-    return home / "bin" / "python"
-
-
-def test_nothing_is_imported_from_the_workspace(isolated: Path, process: AsProcess, sim: Simulator) -> None:
-    """Started as the image starts it, in a directory and with variables that a job may control."""
-    evil = "raise SystemExit('the workspace was imported')\n"
-    for name in (
-        "httpx.py",
-        "json.py",
-        "sitecustomize.py",
-        "usercustomize.py",
-        "stop_recording.py",
-        "yaml.py",
-    ):
-        (process.directory / name).write_text(evil)
-    child = subprocess.run(
-        [str(isolated), "-I", str(ROOT / "entrypoint.py")],
-        env={
-            **process.environ("console", {}),
-            "PYTHONPATH": str(process.directory),
-            "PYTHONSTARTUP": str(process.directory / "httpx.py"),
-            "PYTHONHOME": "/nonexistent",
-            "PYTHONINSPECT": "1",
-            "PYTHONBREAKPOINT": "httpx",
-            "PYTHONWARNINGS": "error",
-            "PYTHONUSERBASE": str(process.directory),
-            "HOME": str(process.directory),
-        },
-        cwd=process.directory,
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-    assert child.returncode == 0, child.stderr
-    assert "TEST_RECORD_ID=9058\n" in child.stdout
-    assert "imported" not in child.stdout + child.stderr
-    assert sim.calls == [STOP]
-
-
-# Proxies
+def test_nothing_is_imported_from_the_workspace(
+    process: AsProcess, sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Started as the image starts it, in a directory and with variables that the job controls."""
+    venv, start = tmp_path / "venv", tmp_path / "start"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    (site,) = venv.glob("lib/python*/site-packages")
+    (site / "libraries.pth").write_text(next(path for path in sys.path if path.endswith("site-packages")))
+    (site / "wallarm_fast").symlink_to(ROOT / "wallarm_fast")
+    for name in "httpx json sitecustomize usercustomize wallarm_fast yaml".split():
+        (process.directory / f"{name}.py").write_text("raise SystemExit('imported')\n")
+    start.write_text(f'#!/bin/sh\nexec {venv}/bin/python -I "$@"\n')
+    start.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(start))
+    env = dict.fromkeys("PYTHONPATH PYTHONUSERBASE PYTHONHOME HOME".split(), str(process.directory))
+    env |= {"PYTHONSTARTUP": f"{process.directory}/httpx.py", "PYTHONINSPECT": "1", "PYTHONWARNINGS": "error"}
+    assert_stopped(process("console", limit=60, **env), sim)
 
 
 @pytest.fixture
@@ -264,238 +140,118 @@ def proxy() -> Iterator[Proxy]:
         yield running
 
 
-@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+@pytest.fixture
+def run_with(step: InProcess, monkeypatch: pytest.MonkeyPatch) -> RunWith:
+    """Runs the step with variables that this process, too, has in its environment, where libraries look."""
+
+    def run(**env: str) -> Ran:
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        return step("github", real_time=False, RUNNER_DEBUG="1", **env)
+
+    return run
+
+
+@pytest.fixture
+def tls(tls_sim: Simulator, ca_pem: str) -> dict[str, str]:
+    """The inputs that lead to `tls_sim`."""
+    return {"WALLARM_API_HOST": tls_sim.url, "STOP_RECORDING_CA_CERT": ca_pem}
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
 def test_https_goes_through_the_proxy_which_never_sees_the_token(
-    variable: str, process: AsProcess, proxy: Proxy, tls_sim: Simulator, ca_pem: str
+    variable: str, run_with: RunWith, tls: dict[str, str], proxy: Proxy, tls_sim: Simulator
 ) -> None:
-    process.base[variable] = proxy.url
-    ran = process(WALLARM_API_HOST=tls_sim.url, STOP_RECORDING_CA_CERT=ca_pem)
-    assert_stopped(ran, tls_sim)
+    assert_stopped(run_with(**{variable: proxy.url}, **tls), tls_sim)
     assert proxy.asked == [f"CONNECT {tls_sim.host}"]
     assert len(proxy.seen) > 500  # the whole tunnel was watched
     assert TOKEN.encode() not in proxy.seen
-    assert b"5080" not in proxy.seen
+    assert b"test_run" not in proxy.seen
 
 
-@pytest.mark.parametrize("value", ["{}", "{}/"])
-def test_http_goes_through_the_proxy_in_absolute_form(
-    value: str, process: AsProcess, proxy: Proxy, sim: Simulator
+@pytest.mark.parametrize("setting", ["HTTP_PROXY=http://", "http_proxy=", "ALL_PROXY=http://me:geheim@"])
+def test_http_goes_through_the_proxy_whose_password_is_not_shown(
+    setting: str, run_with: RunWith, proxy: Proxy, sim: Simulator
 ) -> None:
-    ran = process(HTTP_PROXY=value.format(proxy.url))
+    variable, start_of_value = setting.split("=")
+    ran = run_with(**{variable: proxy.url.replace("http://", start_of_value)})
     assert_stopped(ran, sim)
     assert proxy.asked == [f"POST {sim.url}/v1/test_run/5080/action/stop"]
+    assert (b"Basic bWU6Z2VoZWlt" in proxy.seen) == ("geheim" in setting)
+    assert "geheim" not in ran.log
 
 
-def test_a_proxy_without_a_scheme_is_understood(process: AsProcess, proxy: Proxy, sim: Simulator) -> None:
-    assert_stopped(process(HTTP_PROXY=proxy.url.removeprefix("http://")), sim)
-    assert len(proxy.asked) == 1
-
-
-@pytest.mark.parametrize("value", ["127.0.0.1", "localhost,127.0.0.1", "*", "example.com, 127.0.0.1"])
-def test_no_proxy_goes_past_the_proxy(value: str, process: AsProcess, proxy: Proxy, sim: Simulator) -> None:
-    assert_stopped(process(HTTP_PROXY=proxy.url, HTTPS_PROXY=proxy.url, NO_PROXY=value), sim)
-    assert proxy.asked == []
-
-
-def test_no_proxy_of_another_host_changes_nothing(process: AsProcess, proxy: Proxy, sim: Simulator) -> None:
-    assert_stopped(process(HTTP_PROXY=proxy.url, NO_PROXY="example.com"), sim)
-    assert len(proxy.asked) == 1
-
-
-def test_the_proxy_of_one_scheme_is_not_that_of_the_other(
-    process: AsProcess, proxy: Proxy, sim: Simulator
+@pytest.mark.parametrize("no_proxy", [*DIRECT, *THROUGH])
+def test_no_proxy_and_the_proxy_for_https_are_heeded(
+    no_proxy: str, run_with: RunWith, proxy: Proxy, sim: Simulator
 ) -> None:
-    assert_stopped(process(HTTPS_PROXY=proxy.url), sim)
-    assert proxy.asked == []
+    ran = run_with(HTTPS_PROXY="http://127.0.0.1:9", HTTP_PROXY=proxy.url, NO_PROXY=no_proxy)
+    assert_stopped(ran, sim)
+    assert len(proxy.asked) == (0 if no_proxy in DIRECT else 1)
 
 
-def test_several_runs_go_through_the_proxy(
-    step: InProcess, proxy: Proxy, tls_sim: Simulator, ca_pem: str, monkeypatch: pytest.MonkeyPatch
+def test_an_answer_lost_in_a_tunnel_is_found_out_and_other_runs_go_through_it_as_well(
+    run_with: RunWith, tls: dict[str, str], proxy: Proxy, tls_sim: Simulator
 ) -> None:
-    ids = ["5080", *(str(tls_sim.state.create_run("run").id) for _ in range(9))]
-    monkeypatch.setenv("HTTPS_PROXY", proxy.url)
-    ran = step(
-        WALLARM_API_HOST=tls_sim.url, STOP_RECORDING_CA_CERT=ca_pem, TEST_RUN_ID=" ".join(ids), real_time=True
-    )
+    ids = ["5080", *(str(tls_sim.state.create_run("another").id) for _ in range(3))]
+    tls_sim.faults.add(faults.reset_after(), on="stop", run="5080")
+    ran = run_with(HTTPS_PROXY=proxy.url, TEST_RUN_ID=" ".join(ids), **tls)
     assert ran.exit_code == 0
-    assert len(tls_sim.calls) == 10
+    assert [result["already_stopped"] for result in ran.results] == [True, False, False, False]
     assert set(proxy.asked) == {f"CONNECT {tls_sim.host}"}
-
-
-def test_a_lost_answer_through_a_proxy_is_found_out(
-    step: InProcess, proxy: Proxy, tls_sim: Simulator, ca_pem: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", proxy.url)
-    tls_sim.faults.add(faults.reset_after(), on="stop")
-    ran = step("github", WALLARM_API_HOST=tls_sim.url, STOP_RECORDING_CA_CERT=ca_pem)
-    assert ran.exit_code == 0
-    assert ran.results[0]["already_stopped"] is True
-
-
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_is_down_is_unreachable(
-    scheme: str, step: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        monkeypatch.setenv(f"{scheme.upper()}_PROXY", f"http://127.0.0.1:{unused.getsockname()[1]}")
-        ran = step(WALLARM_API_HOST=f"{scheme}://localhost:9")
-    assert ran.exit_code == 6
-    assert len(ran.errors) == 1
-    assert "test run 5080: no connection to localhost" in ran.errors[0]
-    assert sim.calls == []
 
 
 @pytest.mark.parametrize("status", [403, 407, 502])
 def test_a_proxy_that_refuses_a_tunnel_is_unreachable(
-    status: int, step: InProcess, ca_pem: str, tls_sim: Simulator, monkeypatch: pytest.MonkeyPatch
+    status: int, run_with: RunWith, tls: dict[str, str], tls_sim: Simulator
 ) -> None:
     with Proxy(refuse=status) as refusing:
-        monkeypatch.setenv("HTTPS_PROXY", refusing.url)
-        ran = step(WALLARM_API_HOST=tls_sim.url, STOP_RECORDING_CA_CERT=ca_pem, STOP_RECORDING_TIMEOUT="10")
-    assert ran.exit_code == 6
+        ran = run_with(HTTPS_PROXY=refusing.url, STOP_RECORDING_TIMEOUT="10", **tls)
+    assert (ran.exit_code, tls_sim.calls) == (6, [])
     assert str(status) in ran.errors[0]
-    assert tls_sim.calls == []
 
 
-@pytest.mark.parametrize("variable", ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"])
-@pytest.mark.parametrize("value", ["ftp://proxy:3128", "socks5://proxy:1", "://", "http://\x7f"])
-def test_a_proxy_that_is_nonsense_is_bad_input(
-    value: str, variable: str, step: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("setting", [*DOWN, *NOWHERE, *NOT_PROXIES])
+def test_a_proxy_that_is_not_there_is_unreachable_and_nonsense_is_bad_input(
+    setting: str, closed_port: int, run_with: RunWith, sim: Simulator
 ) -> None:
-    monkeypatch.setenv(variable, value)
-    ran = step()
-    assert ran.exit_code == 2
-    assert len(ran.errors) == 1
-    assert "HTTPS_PROXY, HTTP_PROXY" in ran.errors[0]
-    assert "Traceback" not in ran.log
-    assert sim.calls == []
+    variable, value = setting.format(closed_port).split("=")
+    scheme = "https" if variable == "HTTPS_PROXY" else "http"
+    host = f"{scheme}://{sim.host}"
+    ran = run_with(**{variable: value}, WALLARM_API_HOST=host, STOP_RECORDING_TIMEOUT="1")
+    assert (ran.exit_code, sim.calls) == (2 if setting in NOT_PROXIES else 6, [])
+    (error,) = ran.errors
+    assert (variable if setting in NOT_PROXIES else "test run 5080: no connection to 127.0.0.1") in error
+    assert "geheim" not in ran.log
 
 
-@pytest.mark.parametrize("value", ["http://[", "http://proxy:99999", "http://a b:1"])
-def test_a_proxy_that_cannot_be_there_is_bad_input_or_unreachable(
-    value: str, step: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("ca_cert", ["file", "text", "another", ""])
+def test_the_certificates_of_ca_cert_and_of_the_system_are_trusted(
+    ca_cert: str, step: InProcess, tls_sim: Simulator, ca_pem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTP_PROXY", value)
-    ran = step()
-    assert ran.exit_code in {2, 6}
-    assert len(ran.errors) == 1
-    assert "Traceback" not in ran.log
-    assert sim.calls == []
+    (step.directory / "ca.pem").write_text(ca_pem)
+    another = trustme.CA().cert_pem.bytes().decode()
+    if ca_cert in ("another", ""):
+        monkeypatch.setenv("SSL_CERT_FILE", str(step.directory / "ca.pem"))
+    value = {"file": "ca.pem", "text": ca_pem, "another": another, "": ""}[ca_cert]
+    assert_stopped(step(WALLARM_API_HOST=tls_sim.host, STOP_RECORDING_CA_CERT=value), tls_sim)
 
 
-@pytest.mark.parametrize(
-    "value", ["[::1]", "::1", "10.0.0.0/8", "*.example.com", ".example.com", ",", " , ,", "http://x"]
-)
-def test_any_no_proxy_is_understood_or_named(
-    value: str, process: AsProcess, sim: Simulator, proxy: Proxy
+@pytest.mark.parametrize("url", ["http://[::1]:{}", "[::1]:{}", "https://[0:0:0:0:0:0:0:1]:{}/"])
+def test_an_ipv6_literal_is_a_host(
+    url: str, step: InProcess, server_tls: ssl.SSLContext, ca_pem: str
 ) -> None:
-    ran = process(HTTP_PROXY=proxy.url, NO_PROXY=value)
-    if ran.exit_code == 2:
-        assert "NO_PROXY" in ran.errors[0]
-    else:
-        assert_stopped(ran, sim)
-
-
-def test_the_password_of_a_proxy_is_not_shown(
-    step: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://user:geheim@127.0.0.1:9")
-    ran = step(CI_DEBUG_TRACE="true", STOP_RECORDING_TIMEOUT="5")
-    assert ran.exit_code == 6
-    assert "geheim" not in ran.log + ran.stdout
-
-
-# Certificates
-
-
-def test_ca_cert_is_a_path_relative_to_the_working_directory(
-    process: AsProcess, tls_sim: Simulator, ca_pem: str
-) -> None:
-    (process.directory / "certs").mkdir()
-    (process.directory / "certs" / "ca.pem").write_text(ca_pem)
-    ran = process(WALLARM_API_HOST=tls_sim.url, STOP_RECORDING_CA_CERT="certs/ca.pem")
-    assert_stopped(ran, tls_sim)
-
-
-@pytest.mark.parametrize("form", ["{}", "\n\n  {}\n\n", "# a comment\n{}", "{}\n{}", "subject=/CN=x\n{}"])
-def test_ca_cert_is_pem_text(form: str, step: InProcess, tls_sim: Simulator, ca_pem: str) -> None:
-    ran = step(WALLARM_API_HOST=tls_sim.url, STOP_RECORDING_CA_CERT=form.replace("{}", ca_pem))
-    assert_stopped(ran, tls_sim)
-
-
-def test_ca_cert_with_windows_line_ends_works(step: InProcess, tls_sim: Simulator, ca_pem: str) -> None:
-    ran = step(WALLARM_API_HOST=tls_sim.url, STOP_RECORDING_CA_CERT=ca_pem.replace("\n", "\r\n"))
-    assert_stopped(ran, tls_sim)
-
-
-def test_ca_cert_adds_to_the_system_trust(
-    step: InProcess, tls_sim: Simulator, ca_pem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The system's trust (here: the server's CA) holds as well beside another certificate."""
-    (tmp_path / "system.pem").write_text(ca_pem)
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "system.pem"))
-    other = trustme.CA().cert_pem.bytes().decode()
-    assert_stopped(step(WALLARM_API_HOST=tls_sim.url, STOP_RECORDING_CA_CERT=other), tls_sim)
-
-
-# Addresses
-
-
-def _has_ipv6() -> bool:
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
-        return False
-    return True
-
-
-@pytest.mark.skipif(not _has_ipv6(), reason="this machine has no ::1")
-def test_an_ipv6_literal_is_a_host(process: AsProcess) -> None:
-    with Simulator(token=TOKEN, baselines=5, host="::1") as sim:
+        pytest.skip("this machine has no ::1")
+    tls = None if url.startswith("http:") else server_tls
+    with Simulator(token=TOKEN, baselines=5, host="::1", tls=tls) as sim:
         sim.state.create_run("first")
-        assert_stopped(process(WALLARM_API_HOST=sim.url), sim)
-
-
-@pytest.mark.skipif(not _has_ipv6(), reason="this machine has no ::1")
-@pytest.mark.parametrize("form", ["https://[::1]:{}", "[::1]:{}", "https://[0:0:0:0:0:0:0:1]:{}/"])
-def test_an_ipv6_literal_works_with_tls(
-    form: str, step: InProcess, server_tls: ssl.SSLContext, ca_pem: str
-) -> None:
-    with Simulator(token=TOKEN, baselines=5, host="::1", name="::1", tls=server_tls) as sim:
-        sim.state.create_run("first")
-        host = form.replace("{}", sim.host.rpartition(":")[2])
+        host = url.format(sim.host.rpartition(":")[2])
         assert_stopped(step(WALLARM_API_HOST=host, STOP_RECORDING_CA_CERT=ca_pem), sim)
 
 
-def test_a_bare_host_and_port_is_https(step: InProcess, tls_sim: Simulator, ca_pem: str) -> None:
-    assert_stopped(step(WALLARM_API_HOST=tls_sim.host, STOP_RECORDING_CA_CERT=ca_pem), tls_sim)
-
-
-def test_plain_http_to_another_machine_is_refused(step: InProcess) -> None:
-    ran = step(WALLARM_API_HOST="http://host.invalid")
-    assert ran.exit_code == 2
-    assert "WALLARM_API_USE_SSL=false" in ran.errors[0]
-    assert step.clock.slept == []
-
-
-def test_plain_http_to_another_machine_can_be_had_with_a_warning(
-    step: InProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with Proxy(refuse=404) as gateway:
-        monkeypatch.setenv("HTTP_PROXY", gateway.url)
-        ran = step(WALLARM_API_HOST="http://host.invalid", WALLARM_API_USE_SSL="false")
-    assert ran.exit_code == 4
-    assert gateway.asked[0] == "POST http://host.invalid/v1/test_run/5080/action/stop"
-    assert "warning: the token is sent unencrypted to host.invalid" in ran.stderr
-
-
-def test_plain_http_to_this_machine_needs_no_leave(step: InProcess, sim: Simulator) -> None:
-    assert sim.url.startswith("http://127.0.0.1:")
-    ran = step()
-    assert_stopped(ran, sim)
-
-
-def test_a_base_url_with_a_path_is_kept(step: InProcess, sim: Simulator) -> None:
+def test_the_path_of_a_base_url_is_kept(step: InProcess, sim: Simulator) -> None:
     step(WALLARM_API_HOST=f"{sim.url}/gateway/")
     assert sim.calls[0] == "POST /gateway/v1/test_run/5080/action/stop"

@@ -1,302 +1,158 @@
-"""The page "What happens when..." is true: each of its rows is run, and no row is without a run."""
+"""Every row of docs/failure-modes.md is true: each is run, and each case has a row."""
 
+import math
 import os
 import re
 import signal
-import socket
-import ssl
-import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
-import trustme
 
-from tests.conftest import ROOT, InProcess, Ran
-from tests.simulator import Simulator, faults
+from tests.conftest import LOOK, ROOT, SOON, STOP, STOP_BY_RECORD, InProcess
+from tests.tools.simulator import Exchange, Simulator, faults
 
-ROWS = re.findall(
-    r"(?m)^\| (.+?) \| (.+?) \| (\d+) \|$", (ROOT / "docs" / "what-happens-when.md").read_text()
-)
-Scenario = Callable[[InProcess, Simulator], Ran]
-SCENARIOS: dict[str, Scenario] = {}
+PAGE = (ROOT / "docs" / "failure-modes.md").read_text("utf-8")
+ROWS = re.findall(r"(?m)^\| (.+?) \| (.+?) \| (\d+) \|$", PAGE)
+STATUSES = (
+    "stopped internal_error bad_input token_refused not_found refused unreachable not_confirmed "
+    "too_few_baselines"
+).split()
+RETRIED = r"tried \d\d times"
+Change = Callable[[InProcess, Simulator], object]
 
 
-def when(row: str) -> Callable[[Scenario], Scenario]:
-    def register(scenario: Scenario) -> Scenario:
-        SCENARIOS[row] = scenario
-        return scenario
+class Case:
+    """A run of the step with inputs, in a changed world: what it says and calls, which record it names."""
 
-    return register
+    def __init__(
+        self, *changes: Change, says: str = "", calls: list[str] | None = None, record: str = "", **env: str
+    ) -> None:
+        self.changes, self.says, self.calls, self.record, self.env = changes, says, calls, record, env
 
 
-@pytest.mark.parametrize(("row", "exit_code"), [(row, int(code)) for row, _, code in ROWS])
-def test_the_page_tells_the_exit_code(row: str, exit_code: int, step: InProcess, sim: Simulator) -> None:
-    assert SCENARIOS[row](step, sim).exit_code == exit_code
+def rules(**wanted: Any) -> Change:  # noqa: ANN401 - the fields of Rules
+    return lambda step, sim: vars(sim.state.rules).update(wanted)
 
 
-def test_the_page_has_every_scenario() -> None:
-    assert sorted(SCENARIOS) == sorted(row for row, _, _ in ROWS)
+def omit(field: str) -> Change:
+    return rules(omit_in_stop={field}, omit_in_get={field})
 
 
-@when("the answer says that recording is off and names the record")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    ran = step()
-    assert len(sim.calls) == 1
-    return ran
+def show(**overrides: object) -> Change:
+    return lambda step, sim: sim.state.find("5080").overrides.update(overrides)
 
 
-@when("the answer does not name the record")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    sim.state.rules.omit_in_stop = {"test_record_id"}
-    ran = step()
-    assert ran.variables["TEST_RECORD_ID"] == "9058"
-    return ran
+def fault(what: faults.Fault, on: faults.On | None = None) -> Change:
+    return lambda step, sim: sim.faults.add(what, on)
 
 
-@when("the record is not named before time is up")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    sim.state.rules.record_id_delay = 1000
-    return step(TEST_RUN_ID=str(sim.state.create_run("late record").id))
+def always(what: faults.Fault) -> Change:
+    return lambda step, sim: sim.faults.add(what, times=None)
 
 
-@when("recording is still on when time is up")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    sim.state.rules.stop_delay = 1000
-    ran = step()
-    assert "still on" in ran.errors[0]
-    return ran
+def arrive(count: int, over: float) -> Change:
+    """Baselines arrive on the clock of the step."""
 
+    def change(step: InProcess, sim: Simulator) -> None:
+        sim.state.clock = step.clock.monotonic
+        sim.state.record("5080", count, over)
 
-@when("no answer says `recording`, but the record is named")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    sim.state.rules.omit_in_stop = sim.state.rules.omit_in_get = {"recording"}
-    ran = step()
-    assert "warning: test run 5080: the API accepted the stop" in ran.stderr
-    return ran
+    return change
 
 
-@when("recording was off before")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    sim.state.stop("5080")
-    sim.state.rules.second_stop = "refuse"
-    ran = step("github")
-    assert ran.results[0]["already_stopped"] is True
-    return ran
+def kill(number: signal.Signals) -> Change:
+    """Send the signal to this process while a request hangs."""
 
-
-@when("the answer to the stop is lost")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    sim.faults.add(faults.reset_after(), on="stop")
-    ran = step()
-    assert [call.split()[0] for call in sim.calls] == ["POST", "GET"]
-    return ran
-
-
-@when("the API does not know the call, but knows the run")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    sim.state.rules.stop_call_unknown = 404
-    ran = step()
-    assert sim.calls[-1] == "POST /v1/test_record/9058/action/stop"
-    return ran
-
-
-@when("one of several runs fails")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    ran = step(TEST_RUN_ID="nope,5080")
-    assert sim.state.get("5080")["recording"] is False
-    return ran
-
-
-@when("baselines still arrive during `quiet_period`")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    sim.state.clock = step.clock.monotonic
-    sim.state.record("5080", 20, over=30)
-    ran = step(STOP_RECORDING_QUIET_PERIOD="5")
-    assert ran.variables["BASELINE_COUNT"] == "25"
-    return ran
-
-
-@when("baselines never come to rest")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    sim.state.clock = step.clock.monotonic
-    sim.state.record("5080", 1000, over=1000)
-    ran = step(STOP_RECORDING_QUIET_PERIOD="5")
-    assert sim.state.get("5080")["recording"] is False
-    assert "baselines kept arriving" in ran.stderr
-    return ran
-
-
-@when("nothing was recorded")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    sim.state.rules.baselines = 0
-    ran = step(TEST_RUN_ID=str(sim.state.create_run("empty").id))
-    assert "an empty test record cannot be copied" in ran.stderr
-    return ran
-
-
-@when("fewer than `min_baselines` were recorded")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    ran = step(STOP_RECORDING_MIN_BASELINES="6")
-    assert ran.variables["TEST_RECORD_ID"] == "9058"
-    assert sim.state.get("5080")["recording"] is False
-    return ran
-
-
-@when("the API does not say how many, with `min_baselines`")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    sim.state.rules.omit_in_stop = sim.state.rules.omit_in_get = {"baseline_count"}
-    return step(STOP_RECORDING_MIN_BASELINES="1")
-
-
-@when("the token is refused (401, 403)")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    ran = step(WALLARM_API_TOKEN="another-token")
-    assert len(sim.calls) == 1
-    return ran
-
-
-@when("there is no such test run")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    return step(TEST_RUN_ID="5081")
-
-
-@when("any other refusal (4xx)")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    sim.faults.add(faults.envelope(400, "no", http=400), on="stop")
-    ran = step()
-    assert [call.split()[0] for call in sim.calls] == ["POST", "GET"]
-    return ran
-
-
-@when("HTTP 200, but the envelope's `status` is 400 or more")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    sim.faults.add(faults.envelope(400, "no", http=200), on="stop")
-    return step()
-
-
-@when("408, 423, 425, 429 or 5xx, for a while")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    for code in (408, 423, 425, 429, 500, 502, 503, 504, 522, 599):
-        sim.faults.add(faults.answer(code), on="stop")
-    return step()
-
-
-@when("408, 423, 425, 429 or 5xx, for ever")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    sim.faults.add(faults.answer(503), times=None)
-    ran = step()
-    assert len(sim.calls) > 10
-    return ran
-
-
-@when("`Retry-After` asks for more time than is left")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    sim.faults.add(faults.answer(429, headers={"Retry-After": "3600"}), on="stop")
-    ran = step()
-    assert "3600 s (Retry-After)" in ran.errors[0]
-    assert len(sim.calls) == 1
-    return ran
-
-
-@when("a redirect")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    sim.faults.add(faults.answer(302, headers={"Location": sim.url}), on="stop")
-    return step()
-
-
-@when("an answer that is not JSON, damaged or over 1 MiB")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    sim.faults.add(faults.answer(200, "<html>please log in</html>"), times=None)
-    ran = step()
-    assert len(sim.calls) > 10
-    return ran
-
-
-@when("a record id that is not an id")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    sim.state.find("5080").overrides["test_record_id"] = "../../etc"
-    return step()
-
-
-@when("no connection, or the host is not known")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        ran = step(WALLARM_API_HOST=f"http://127.0.0.1:{unused.getsockname()[1]}")
-    assert len(step.clock.slept) > 10
-    return ran
-
-
-@when("no answer, or one that comes too slowly")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    sim.faults.add(faults.silence(), times=None)
-    return step(STOP_RECORDING_TIMEOUT="1", real_time=True)
-
-
-@when("the certificate is not trusted, expired or of another host")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    trustme.CA().issue_cert("localhost").configure_cert(context)
-    with Simulator(tls=context) as stranger:
-        ran = step(WALLARM_API_HOST=stranger.url)
-    assert step.clock.slept == []
-    return ran
-
-
-@when("inputs are wrong")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    ran = step(TEST_RUN_ID="a/b", STOP_RECORDING_TIMEOUT="soon")
-    assert "test_run_id" in ran.errors[0]
-    assert "timeout" in ran.errors[0]
-    assert sim.calls == []
-    return ran
-
-
-@when("the output file cannot be written")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    ran = step(STOP_RECORDING_OUTPUT_FILE="missing/file")
-    assert sim.calls == []
-    return ran
-
-
-@when("the job summary cannot be written")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    ran = step("github", GITHUB_STEP_SUMMARY="missing/file")
-    assert "::warning::no job summary" in ran.stdout
-    return ran
-
-
-def _signalled(step: InProcess, sim: Simulator, number: signal.Signals) -> Ran:
-    sim.faults.add(faults.silence(), times=None)
-
-    def send() -> None:
-        while not sim.calls:
-            threading.Event().wait(0.01)
+    def hang(exchange: Exchange) -> None:
         os.kill(os.getpid(), number)
+        exchange.wait(None)
 
-    sender = threading.Thread(target=send)
-    sender.start()
-    ran = step("gitlab")
-    sender.join()
-    assert ran.seconds < 2
-    assert ran.variables["STOP_RECORDING_STATUS"] == "interrupted"
-    return ran
+    return fault(hang)
 
 
-@when("SIGINT")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    return _signalled(step, sim, signal.SIGINT)
+CASES = {
+    "the answer says that recording is off and names the record": Case(calls=[STOP]),
+    "the answer does not name the record": Case(rules(omit_in_stop={"test_record_id"}), calls=[STOP, LOOK]),
+    "the record is never named": Case(omit("test_record_id"), says="off, but the API named no test record"),
+    "recording is still on at the deadline": Case(rules(stop_delay=1000), says="still on", record="9058"),
+    "the record is named, but no answer contains `recording`": Case(
+        omit("recording"), says="::warning::test run 5080: the API accepted the stop"
+    ),
+    "recording was already off": Case(
+        rules(second_stop="refuse"),
+        lambda step, sim: sim.state.stop("5080"),
+        says="was already stopped",
+    ),
+    "the answer to the stop is lost": Case(fault(faults.reset_after(), on="stop"), calls=[STOP, LOOK]),
+    "the API knows the run, but not the call that stops it": Case(
+        rules(stop_call_unknown=404), calls=[STOP, LOOK, STOP_BY_RECORD]
+    ),
+    "one of several runs fails": Case(test_run_id="nope,5080", says='"9058","recording":false'),
+    "baselines still arrive during `quiet_period`": Case(arrive(20, over=30), quiet_period="5", says=":25,"),
+    "baselines never stop arriving": Case(arrive(1000, over=1000), quiet_period="5", says="kept arriving"),
+    "no baselines were recorded": Case(
+        show(baseline_count=0), says="::warning::.*an empty test record cannot be copied"
+    ),
+    "fewer than `min_baselines` were recorded": Case(min_baselines="6", calls=[STOP], says=r"fewer .*\(6\)"),
+    "`min_baselines` is set, but no answer contains `baseline_count`": Case(
+        omit("baseline_count"), min_baselines="1", says="did not say how many"
+    ),
+    "the token is refused (401, 403)": Case(token="another", calls=[STOP]),
+    "there is no such test run": Case(test_run_id="5081"),
+    "any other refusal (4xx)": Case(fault(faults.answer(400), on="stop"), calls=[STOP, LOOK], record="9058"),
+    "HTTP 200 with an envelope `status` of 400 or more": Case(
+        fault(faults.envelope(400, "no"), on="stop"), calls=[STOP, LOOK], record="9058"
+    ),
+    "408, 423, 425, 429 or 5xx, temporarily": Case(
+        *(fault(faults.answer(c), on="stop") for c in (408, 423, 425, 429, 500, 502, 503, 504, 522, 599))
+    ),
+    "408, 423, 425, 429 or 5xx until the deadline": Case(always(faults.answer(503)), says=RETRIED),
+    "`Retry-After` asks for more time than is left": Case(
+        fault(faults.answer(429, headers={"Retry-After": "3600"})), calls=[STOP], says="3600 s"
+    ),
+    "a redirect": Case(always(faults.answer(302, headers={"Location": "/x"})), calls=[STOP, LOOK]),
+    "an answer that is not JSON, damaged or over 1 MiB": Case(always(faults.answer(200, "no")), says=RETRIED),
+    "a malformed record id": Case(show(test_record_id="../../etc"), calls=[STOP]),
+    "no connection, or an unknown host": Case(api_host="http://127.0.0.1:{1}", says=RETRIED),
+    "no answer, or one that is too slow": Case(always(faults.silence()), timeout="1", says="timed out"),
+    "an untrusted, expired or mismatched certificate": Case(api_host="{0}", says="is not trusted"),
+    "invalid inputs": Case(test_run_id="a/b", timeout="x", calls=[], says=r"::test_run_id(.|\n)*timeout"),
+    "the output file cannot be written": Case(output_file="missing/file", calls=[]),
+    "the job summary cannot be written": Case(
+        GITHUB_STEP_SUMMARY="missing/file", says="::warning::no job summary"
+    ),
+    "SIGINT": Case(kill(signal.SIGINT), says="interrupted by SIGINT"),
+    "SIGTERM": Case(kill(signal.SIGTERM), says="interrupted by SIGTERM"),
+    "a bug": Case(lambda step, sim: vars(step.clock).update(wall=None), always(faults.answer(503))),
+}
 
 
-@when("SIGTERM")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    return _signalled(step, sim, signal.SIGTERM)
+@pytest.mark.parametrize(("row", "action", "code"), ROWS, ids=[row for row, _, _ in ROWS])
+def test_the_step_does_what_the_page_says(  # noqa: PLR0913, PLR0917 - columns and fixtures
+    row: str, action: str, code: str, step: InProcess, sim: Simulator, tls_sim: Simulator, closed_port: int
+) -> None:
+    case, exit_code, started = CASES[row], int(code), step.clock.now
+    for change in case.changes:
+        change(step, sim)
+    env = {
+        name if name.isupper() else f"INPUT_{name.upper()}": value.format(tls_sim.url, closed_port)
+        for name, value in case.env.items()
+    }
+    ran = step("github", real_time=False, **env)
+    assert ran.exit_code == exit_code
+    assert ran.outputs["status"] == (STATUSES[exit_code] if exit_code < 128 else "interrupted")
+    assert re.search(case.says, ran.log + ran.github_output)
+    assert case.calls in (None, sim.calls)
+    assert bool(ran.errors) == bool(exit_code)
+    assert ("\n| " in ran.log) == (exit_code == 1)  # a traceback
+    record = case.record or ("9058" if exit_code in {0, 8} else "")
+    assert ran.outputs["test_record_id"] == record
+    assert exit_code not in {0, 8} or sim.state.find("5080").record.stopped_at < math.inf
+    assert "fails at once" not in action or step.clock.slept == []
+    assert step.clock.now - started <= 120
+    assert ran.seconds < SOON
 
 
-@when("a bug")
-def _(step: InProcess, sim: Simulator) -> Ran:
-    step.clock.wall = None  # type: ignore[method-assign, assignment]
-    sim.faults.add(faults.answer(503, headers={"Retry-After": "Wed, 21 Oct 2035 07:28:00 GMT"}), on="stop")
-    ran = step()
-    assert "Traceback" in ran.stderr
-    return ran
+def test_every_case_has_a_row_on_the_page() -> None:
+    assert sorted(CASES) == sorted(row for row, _, _ in ROWS)

@@ -1,203 +1,147 @@
-"""Several runs at once: fast, over few connections, each with its own result, in the order given."""
+"""Several test runs at once: results in order, shared connections, and no run that holds up another."""
 
-import itertools
-import math
+import json
+import queue
+import threading
+from unittest.mock import Mock
 
 import pytest
 
-from tests.conftest import AsProcess, InProcess, Ran
-from tests.simulator import Simulator, faults
+from tests.conftest import SOON, AsProcess, InProcess, wait_until
+from tests.tools.simulator import Exchange, Simulator, faults
+from wallarm_fast.clock import Clock, Deadline
+from wallarm_fast.parallel import run_all
 
 CONNECTIONS = 16
 
 
-def ids_of(sim: Simulator, count: int) -> list[str]:
-    """Return the ids of that many runs, the first one among them."""
-    return ["5080", *(str(sim.state.create_run(f"run {n}").id) for n in range(1, count))]
+def create_runs(sim: Simulator, count: int) -> list[str]:
+    """Return the ids of that many runs, 5080 first."""
+    return ["5080", *(str(sim.state.create_run("another").id) for _ in range(1, count))]
 
 
-def test_200_runs_take_at_most_twice_the_ideal_time(step: InProcess, sim: Simulator) -> None:
-    """Timed from the start of main() to its end, in a process that has its imports behind it.
-
-    The best of three, since other tests run beside this one.
-    """
-    ids = ids_of(sim, 200)
-    sim.latency = 0.1
-    ideal = math.ceil(200 / CONNECTIONS) * 0.1
-    tries = (step("github", TEST_RUN_ID=",".join(ids), real_time=True) for _ in range(3))
-    assert any(ran.exit_code == 0 and ran.seconds < 2 * ideal for ran in tries)
+def stopped(sim: Simulator, ids: list[str]) -> bool:
+    return not any(sim.state.get(test_run_id)["recording"] for test_run_id in ids)
 
 
-def test_200_runs_share_16_connections_and_are_told_in_order(step: InProcess, sim: Simulator) -> None:
-    ids = ids_of(sim, 200)
-    sim.latency = 0.05
-    ran = step("github", TEST_RUN_ID=",".join(ids), real_time=True)
+def test_runs_share_16_connections_and_are_reported_in_order(step: InProcess, sim: Simulator) -> None:
+    ids = create_runs(sim, 3 * CONNECTIONS)
+    together = threading.Barrier(CONNECTIONS)
+
+    def answer_16_together(exchange: Exchange) -> None:
+        together.wait(SOON)
+        exchange.answer(*exchange.act())
+
+    sim.faults.add(answer_16_together, times=None)
+    ran = step("github", TEST_RUN_ID=",".join([*ids, "5080"]))  # a duplicate is stopped once
     assert ran.exit_code == 0
-    assert sim.most_connections <= CONNECTIONS
-    assert sim.connections == CONNECTIONS  # each was used again and again
-    assert len(sim.calls) == 200
+    assert "::group::Stopping the recording of 48 test runs at " in ran.stdout
+    assert sim.connections == sim.most_connections == CONNECTIONS
+    assert sorted(sim.calls) == sorted(f"POST /v1/test_run/{test_run_id}/action/stop" for test_run_id in ids)
+    assert stopped(sim, ids)
     assert [result["test_run_id"] for result in ran.results] == ids
-    assert [result["test_record_id"] for result in ran.results] == [str(9058 + n) for n in range(200)]
-    assert all(sim.state.get(test_run_id)["recording"] is False for test_run_id in ids)
+    assert json.loads(ran.outputs["test_record_ids"]) == [str(9058 + number) for number in range(len(ids))]
 
 
-def test_200_runs_over_tls_take_16_handshakes(step: InProcess, tls_sim: Simulator, ca_pem: str) -> None:
-    ids = ids_of(tls_sim, 200)
-    tls_sim.latency = 0.01
-    env = {"WALLARM_API_HOST": tls_sim.url, "STOP_RECORDING_CA_CERT": ca_pem, "TEST_RUN_ID": " ".join(ids)}
-    assert step("github", real_time=True, **env).exit_code == 0
-    assert tls_sim.connections <= CONNECTIONS
+def test_runs_that_hang_or_wait_for_a_retry_do_not_hold_up_the_others(
+    step: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging, *waiting, last = ids = create_runs(sim, 3 * CONNECTIONS)
+
+    def wait_for_the_last(_: object) -> None:
+        wait_until(lambda: stopped(sim, [last]))
+
+    def answer_after_the_last(exchange: Exchange) -> None:
+        wait_for_the_last(exchange)
+        exchange.answer(*exchange.act())
+
+    sim.faults.add(answer_after_the_last, run=hanging)
+    monkeypatch.setattr(step.clock, "sleep", wait_for_the_last)
+    for test_run_id in waiting:
+        sim.faults.add(faults.answer(503), on="stop", run=test_run_id)
+    assert step("github", TEST_RUN_ID=",".join(ids)).exit_code == 0
+    assert stopped(sim, ids)
 
 
-def test_no_more_connections_than_runs(step: InProcess, sim: Simulator) -> None:
-    ids = ids_of(sim, 3)
-    sim.latency = 0.05
-    assert step(TEST_RUN_ID=",".join(ids), real_time=True).exit_code == 0
-    assert sim.connections <= 3
-
-
-def test_two_ids_that_are_alike_are_stopped_once(step: InProcess, sim: Simulator) -> None:
-    ran = step("github", TEST_RUN_ID="5080,5080 5080")
-    assert len(ran.results) == 1
-    assert len(sim.calls) == 1
-
-
-def mixed(sim: Simulator) -> dict[str, str]:
-    """Return the ids of one run for each thing that can happen, by that thing."""
-    ids = dict(
-        zip(
-            ["good", "refused", "hanging", "down", "unnamed", "hostile", "already", "last"],
-            ids_of(sim, 8),
-            strict=True,
-        )
-    )
-    sim.faults.add(faults.envelope(409, "busy", http=409), on="stop", run=ids["refused"], times=None)
-    sim.faults.add(faults.silence(act=False), run=ids["hanging"], times=None)
-    sim.faults.add(faults.answer(503), run=ids["down"], times=None)
-    sim.state.find(ids["unnamed"]).overrides["test_record_id"] = None
-    sim.state.find(ids["hostile"]).overrides["test_record_id"] = "../../x"
-    sim.state.stop(ids["already"])
-    sim.faults.add(faults.answer(400), on="stop", run=ids["already"], times=None)
-    return ids | {"gone": "nope"}
-
-
-STATUS_OF = {
-    "good": None,
-    "refused": "busy",
-    "hanging": "time",  # it timed out, or time was up
-    "down": "raise timeout",
-    "unnamed": "named no test record",
-    "hostile": "not an id",
-    "already": None,
-    "gone": "no such test run",
-    "last": None,
+# Failures that take no time, with their exit codes and words of their messages.
+FAILURES = {
+    "busy": (5, "come back later"),
+    "forbidden": (3, "the token was refused"),
+    "missing": (4, "no such test run"),
+    "limited": (6, "Retry-After"),
 }
 
 
-def assert_all_told(ran: Ran, sim: Simulator, ids: dict[str, str], order: list[str]) -> None:
-    assert [result["test_run_id"] for result in ran.results] == [ids[what] for what in order]
-    for what, result in zip(order, ran.results, strict=True):
-        said = STATUS_OF[what]
-        if said is None:
-            assert result["error"] is None
-            assert result["recording"] is False
-            assert result["already_stopped"] is (what == "already")
-            assert sim.state.get(ids[what])["recording"] is False
-        else:
-            assert said in result["error"]
-    failed = [what for what in order if STATUS_OF[what]]
-    assert len(ran.errors) == len(failed)
-    for what, error in zip(failed, ran.errors, strict=True):
-        assert error.startswith(f"test run {ids[what]}: ")
-    records = [sim.state.find(ids[what]).test_record_id for what in ("good", "already", "last")]
-    assert {str(record) for record in records} <= set(ran.outputs["test_record_ids"].split('"'))
+@pytest.fixture
+def kinds(sim: Simulator) -> dict[str, str]:
+    """The ids of runs by what happens to them: one of the FAILURES or a success."""
+    names = "good busy forbidden limited already".split()
+    kinds = dict(zip(names, create_runs(sim, len(names)), strict=True))
+    sim.faults.add(faults.envelope(409, "come back later"), on="stop", run=kinds["busy"])
+    sim.faults.add(faults.answer(403), run=kinds["forbidden"])
+    sim.faults.add(faults.answer(429, headers={"Retry-After": "3600"}), run=kinds["limited"])
+    sim.state.stop(kinds["already"])
+    sim.faults.add(faults.answer(400), on="stop", run=kinds["already"])
+    return kinds | {"missing": "nope"}
 
 
-@pytest.mark.parametrize(
-    ("first", "exit_code", "status"),
-    [
-        ("refused", 5, "refused"),
-        ("hanging", 6, "unreachable"),
-        ("unnamed", 7, "not_confirmed"),
-        ("gone", 4, "not_found"),
-    ],
-)
-def test_each_run_is_reported_rightly_and_in_order_and_the_first_failure_counts(
-    first: str, exit_code: int, status: str, step: InProcess, sim: Simulator
+@pytest.mark.parametrize("order", ["good busy", "forbidden", "missing", "already limited"])
+def test_each_run_has_its_own_result_and_the_first_failure_decides(
+    order: str, kinds: dict[str, str], step: InProcess, sim: Simulator
 ) -> None:
-    ids = mixed(sim)
-    others = [what for what in ids if what not in (first, "good", "last")]
-    order = ["good", first, *others, "last"]
-    ran = step(
-        "github",
-        TEST_RUN_ID=",".join(ids[what] for what in order),
-        STOP_RECORDING_TIMEOUT="1.2",
-        real_time=True,
-    )
-    assert ran.exit_code == exit_code
-    assert ran.outputs["status"] == status
-    assert ran.seconds < 1.2 + 2
-    assert_all_told(ran, sim, ids, order)
+    names = list(dict.fromkeys([*order.split(), *kinds]))
+    ran = step("github", TEST_RUN_ID=",".join(kinds[name] for name in names))
+    assert [result["test_run_id"] for result in ran.results] == [kinds[name] for name in names]
+    results = dict(zip(names, ran.results, strict=True))
+    failures = [name for name in names if name in FAILURES]
+    assert ran.exit_code == FAILURES[failures[0]][0]
+    assert ran.errors == [f"test run {kinds[name]}: {results[name]['error']}" for name in failures]
+    assert all(FAILURES[name][1] in results[name]["error"] for name in failures)
+    for name in ("good", "already"):
+        assert (results[name]["error"], results[name]["recording"]) == (None, False)
+        assert results[name]["already_stopped"] is (name == "already")
+        assert stopped(sim, [kinds[name]])
+    for output, field in (("test_record_id",) * 2, ("baseline_count",) * 2, ("test_run_state", "state")):
+        assert ran.outputs[output] == str(ran.results[0][field] or "")
+    records = [result["test_record_id"] for result in ran.results if result["test_record_id"]]
+    assert json.loads(ran.outputs["test_record_ids"]) == records
 
 
-def test_a_process_with_all_kinds_of_runs_ends_in_time(process: AsProcess, sim: Simulator) -> None:
-    ids = mixed(sim)
-    order = list(ids)
-    ran = process("github", TEST_RUN_ID=",".join(ids.values()), STOP_RECORDING_TIMEOUT="1.2")
-    assert ran.exit_code == 5
-    assert ran.seconds < 1.2 + 2
-    assert_all_told(ran, sim, ids, order)
-
-
-def test_more_hanging_runs_than_connections_still_end_in_time(step: InProcess, sim: Simulator) -> None:
-    ids = ids_of(sim, 40)
+def test_more_hanging_runs_than_connections_end_at_the_deadline(process: AsProcess, sim: Simulator) -> None:
+    ids = create_runs(sim, 40)
     sim.faults.add(faults.silence(act=False, headers=False), times=None)
-    ran = step("github", TEST_RUN_ID=",".join(ids), STOP_RECORDING_TIMEOUT="1", real_time=True)
-    assert ran.exit_code == 6
-    assert ran.seconds < 3
-    assert len(ran.errors) == 40
-    assert all(result["error"] for result in ran.results)
+    ran = process("github", TEST_RUN_ID=",".join(ids), STOP_RECORDING_TIMEOUT="1")
+    assert (ran.exit_code, len(ran.errors), len(ran.results)) == (6, 40, 40)
+    assert ran.seconds < SOON
 
 
-def test_a_run_that_fails_at_once_does_not_keep_the_others_from_being_stopped(
-    step: InProcess, sim: Simulator
+def test_only_a_run_that_hangs_is_aborted_half_a_second_after_the_deadline() -> None:
+    end, reads = threading.Event(), iter([0.0, 1000.0])
+    hanging, done = Mock(run=end.wait), Mock()
+    events = Mock(get=Mock(side_effect=[done, queue.Empty]))
+    run_all([hanging, done], Deadline(Clock(lambda: next(reads)), at=120), events)
+    end.set()
+    assert [wait.kwargs["timeout"] for wait in events.get.call_args_list] == [120.5, 0.5]
+    (error,) = hanging.abort.call_args.args
+    assert str(error) == "no complete answer before the deadline; try again, or raise timeout"
+    done.abort.assert_not_called()
+
+
+@pytest.mark.parametrize("allowed", [1, 3])
+def test_the_threads_that_could_be_started_share_the_work(
+    allowed: int, step: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = ids_of(sim, 40)
-    for test_run_id in ids[::2]:
-        sim.faults.add(faults.answer(400), run=test_run_id, times=None)
+    ids, started, start = create_runs(sim, 8), list[threading.Thread](), threading.Thread.start
+    main_thread = threading.current_thread()
+
+    def start_if_allowed(thread: threading.Thread) -> None:
+        if threading.current_thread() is main_thread:  # the others are the simulator's
+            started.append(thread)
+            if len(started) > allowed:
+                raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_if_allowed)
     ran = step("github", TEST_RUN_ID=",".join(ids))
-    assert ran.exit_code == 5
-    assert all(sim.state.get(test_run_id)["recording"] is False for test_run_id in ids[1::2])
-    assert [bool(result["error"]) for result in ran.results] == [True, False] * 20
-    assert ran.outputs["test_record_id"] == ""  # of the first run
-    assert ran.outputs["test_record_ids"].count(",") == 19
-
-
-def test_a_refused_token_is_told_of_each_run(step: InProcess, sim: Simulator) -> None:
-    ran = step("github", TEST_RUN_ID=",".join(ids_of(sim, 5)), WALLARM_API_TOKEN="another")
-    assert ran.exit_code == 3
-    assert len(ran.errors) == 5
-
-
-@pytest.mark.parametrize("order", list(itertools.permutations(["5080", "nope", "5081"])))
-def test_the_outputs_are_those_of_the_first_run(
-    order: tuple[str, ...], step: InProcess, sim: Simulator
-) -> None:
-    sim.state.create_run("second")
-    ran = step("github", TEST_RUN_ID=" ".join(order))
-    records = {"5080": "9058", "5081": "9059", "nope": ""}
-    assert ran.exit_code == 4
-    assert ran.outputs["test_record_id"] == records[order[0]]
-    known = [f'"{records[test_run_id]}"' for test_run_id in order if records[test_run_id]]
-    assert ran.outputs["test_record_ids"] == f"[{','.join(known)}]"
-
-
-def test_a_run_is_not_kept_waiting_by_sixteen_that_wait(step: InProcess, sim: Simulator) -> None:
-    waiting = [str(sim.state.create_run("x").id) for _ in range(16)]
-    for run in waiting:
-        sim.faults.add(faults.answer(503), on="stop", run=int(run), times=None)
-    ran = step("github", TEST_RUN_ID=",".join([*waiting, "5080"]), STOP_RECORDING_TIMEOUT="4", real_time=True)
-    assert ran.exit_code == 6
-    assert ran.results[16]["recording"] is False
-    last_stop = sim.calls.index("POST /v1/test_run/5080/action/stop")
-    assert last_stop <= 17
+    assert (ran.exit_code, len(started)) == (0, allowed + 1)
+    assert stopped(sim, ids)

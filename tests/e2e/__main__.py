@@ -1,4 +1,4 @@
-"""`python -m tests.e2e ACTION`: build the image with the engine there is; then test it, or time it."""
+"""`python -m tests.e2e ACTION`: builds the images; then tests or times them."""
 
 import argparse
 import os
@@ -10,15 +10,12 @@ import pytest
 from tests.e2e import bench_container
 from tests.e2e.engine import ROOT, STEP_IMAGE, EngineError, build_images, running_engine
 
-# The tests of a runner share what they install, so each file has one process; they mostly wait.
-_PYTEST_OPTIONS = [
-    *("--override-ini=addopts=--strict-markers --strict-config", "-rP", "--timeout=600"),
-    *("--numprocesses=4", "--dist=loadfile"),
-]
+# The tests of a runner share what they install, so each file has a process of its own. They mostly wait.
+_PYTEST = ["--override-ini=addopts=--strict-markers --strict-config", "-rP", "--timeout=600"]
+_PYTEST += ["--numprocesses=4", "--dist=loadfile", str(ROOT / "tests/e2e")]
 
 
 def main() -> int:
-    """Return the exit code."""
     parser = argparse.ArgumentParser(prog="tests.e2e", description=__doc__)
     parser.add_argument("action", choices=("image", "test", "bench"))
     parser.add_argument("options", nargs="*", help="for pytest, after --")
@@ -31,8 +28,8 @@ def main() -> int:
             if args.action == "bench":
                 bench_container.main(docker)
             elif args.action == "test":
-                os.environ.update(docker.environ, PYTHON_IMAGE=base)
-                return pytest.main([*_PYTEST_OPTIONS, str(ROOT / "tests/e2e"), *args.options])
+                os.environ.update(docker.environ, E2E_DOCKER=docker.client, E2E_BASE=base)
+                return pytest.main([*_PYTEST, *args.options])
     except EngineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -1,7 +1,6 @@
-"""The main job, to watch: record, stop, copy, with the simulator in place of the Wallarm cloud.
+"""Shows the main job: record, stop, copy, with the simulator in place of the Wallarm cloud.
 
-Talks to the simulator over HTTP only, as a pipeline would; the step is the real entrypoint.py, run as
-GitHub's runner runs it.
+The step is the real entrypoint.py, which runs as under GitHub's runner.
 """
 
 import json
@@ -14,9 +13,9 @@ from pathlib import Path
 
 import httpx
 
-from tests.simulator import Simulator
+from tests.tools.simulator import Simulator
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 STEP = [sys.executable, str(ROOT / "entrypoint.py")]
 
 
@@ -28,9 +27,11 @@ def main() -> None:
             run = create(api, name="nightly")
             print(f"test run {run['id']} is recording into test record {run['test_record_id']}")
             refused = api.post("/v1/test_run", json={"name": "copy", "test_record_id": run["test_record_id"]})
-            print(f"copying it now is refused: HTTP {refused.status_code} {refused.json()['body']}")
+            print(
+                f"copying it now is refused: HTTP {refused.status_code} {json.dumps(refused.json()['body'])}"
+            )
 
-            title("2. The step: stop when no new baseline has come for a second")
+            title("2. The step: stop once no new baseline has arrived for a second")
             output, summary = Path(folder, "output"), Path(folder, "summary")
             environ = {
                 "PATH": os.environ["PATH"],
@@ -44,29 +45,25 @@ def main() -> None:
                 "INPUT_MIN_BASELINES": "5",
             }
             print("python entrypoint.py   (with INPUT_TOKEN, INPUT_TEST_RUN_ID ... as the runner sets them)")
-            print("Lines with :: are commands to the runner; the first one hides the token in all its logs.")
+            print("Lines with :: are commands to the runner; the first one masks the token in all logs.")
             subprocess.run(STEP, env=environ, check=True)
 
             title("3. What GitHub gets: outputs")
-            outputs = {
-                name: value
-                for name, _, value in re.findall(r"(?ms)^(\w+)<<(\S+)\n(.*?)\n\2$", output.read_text())
-            }
+            found = re.findall(r"(?ms)^(\w+)<<(\S+)\n(.*?)\n\2$", output.read_text())
+            outputs = {name: value for name, _, value in found}
             for name, value in outputs.items():
                 print(f"{name} = {value}")
             title("4. What GitHub gets: job summary (Markdown)")
             print(summary.read_text().rstrip())
 
-            title("5. A later job copies the test run with the record it was handed")
+            title("5. A later job copies the test run by the record")
             copy = create(api, name="copy", test_record_id=outputs["test_record_id"])
             print(f"test run {copy['id']} is a copy of test record {copy['test_record_id']}: {copy['state']}")
     print("\nThe demo is done: recorded, stopped, copied.")
 
 
 def create(api: httpx.Client, **run: str) -> dict[str, object]:
-    answer = api.post("/v1/test_run", json=run).raise_for_status()
-    body: dict[str, object] = json.loads(answer.text)["body"]
-    return body
+    return dict(api.post("/v1/test_run", json=run).raise_for_status().json()["body"])
 
 
 def title(text: str) -> None:

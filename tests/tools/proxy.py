@@ -3,20 +3,19 @@
 import http.client
 import select
 import socket
-from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
 
-from tests.simulator.serving import ThreadingServer
+from tests.tools.simulator.serving import ThreadingServer
 
 
 class Proxy(ThreadingServer):
-    """The proxy, up between `with` and its end; `refuse` is the status it answers everything with."""
+    """Serves inside its `with` block; with `refuse`, every answer has that status."""
 
     def __init__(self, refuse: int | None = None) -> None:
         self.refuse = refuse
         self.asked: list[str] = []  # request lines, without the HTTP version
-        self.seen = bytearray()  # whatever clients sent, heads and tunnels
+        self.seen = bytearray()  # whatever clients sent, both heads and tunnels
         super().__init__(("127.0.0.1", 0), _Handler)
 
     @property
@@ -28,18 +27,12 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Proxy
 
-    def finish(self) -> None:
-        with suppress(OSError):
-            super().finish()
-
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-    def _note(self) -> None:
-        self.server.asked.append(f"{self.command} {self.path}")
-        self.server.seen += f"{self.requestline}\n{self.headers}".encode()
+        """Print nothing."""
 
     def _refused(self) -> bool:
+        self.server.asked.append(f"{self.command} {self.path}")
+        self.server.seen += f"{self.requestline}\n{self.headers}".encode()
         if status := self.server.refuse:
             self.send_response(status)
             self.send_header("Content-Length", "0")
@@ -47,7 +40,6 @@ class _Handler(BaseHTTPRequestHandler):
         return bool(status)
 
     def do_CONNECT(self) -> None:
-        self._note()
         if self._refused():
             return
         host, _, port = self.path.rpartition(":")
@@ -59,24 +51,22 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _tunnel(self, upstream: socket.socket) -> None:
         ways = {self.connection: upstream, upstream: self.connection}
-        with suppress(OSError):
-            while True:
-                for source in select.select(list(ways), [], [])[0]:
-                    data = source.recv(65536)
-                    if not data:
-                        return
-                    if source is self.connection:
-                        self.server.seen += data
-                    ways[source].sendall(data)
+        while True:
+            for source in select.select(list(ways), [], [])[0]:
+                data = source.recv(65536)
+                if not data:
+                    return
+                if source is self.connection:
+                    self.server.seen += data
+                ways[source].sendall(data)
 
     def do_GET(self) -> None:
-        self._note()
         if self._refused():
             return
         url = urlsplit(self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        with_connection = {"connection", "proxy-connection", "host"}
-        headers = {name: value for name, value in self.headers.items() if name.lower() not in with_connection}
+        hop_by_hop = {"connection", "proxy-connection", "host"}
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in hop_by_hop}
         upstream = http.client.HTTPConnection(url.netloc, timeout=5)
         upstream.request(self.command, url.path, body, headers)
         answer = upstream.getresponse()
@@ -87,4 +77,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_POST = do_GET  # noqa: N815  # the name is the base class's
+    do_POST = do_GET  # noqa: N815 - the base class's name

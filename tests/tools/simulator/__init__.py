@@ -1,7 +1,6 @@
-"""A stand-in of the Wallarm FAST test-run API. Needs nothing but Python."""
+"""A simulator of the Wallarm FAST test-run API. Needs nothing but Python."""
 
-from tests.simulator import faults
-from tests.simulator.server import Exchange, Request, Simulator
-from tests.simulator.state import Record, Rules, Run, State
+from tests.tools.simulator import faults
+from tests.tools.simulator.server import Exchange, Simulator
 
-__all__ = ["Exchange", "Record", "Request", "Rules", "Run", "Simulator", "State", "faults"]
+__all__ = ["Exchange", "Simulator", "faults"]

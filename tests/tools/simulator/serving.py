@@ -1,25 +1,24 @@
-"""A TCP server on a thread of its own, with another for each connection."""
+"""A TCP server on a thread of its own, with another thread for each connection."""
 
-import itertools
 import socket
 import socketserver
+import ssl
+import sys
 import threading
 from contextlib import suppress
 from typing import Any, Self
 
 
 class ThreadingServer(socketserver.ThreadingTCPServer):
-    """Serves between `with` and its end, when it hangs up on everyone.
-
-    `open` numbers the connections, from 1.
-    """
+    """Serves inside its `with` block. `open` maps each open connection to its number, counted from 1."""
 
     allow_reuse_address = True
     request_queue_size = 1024
+    tls: ssl.SSLContext | None = None
 
     def __init__(self, address: tuple[str, int], handler: type[socketserver.BaseRequestHandler]) -> None:
         self.open: dict[socket.socket, int] = {}
-        self._numbers = itertools.count(1)
+        self.connections = self.most_connections = 0  # in all, and at the same time
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, handler)
 
@@ -29,24 +28,33 @@ class ThreadingServer(socketserver.ThreadingTCPServer):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Wait until the last thread has ended."""
+        """Close every connection and wait until the last thread has ended."""
         self.shutdown()
         self._thread.join()
         for connection in list(self.open):
             hang_up(connection)
         self.server_close()
 
-    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  # as the base class
-        self.open[request] = next(self._numbers)
-        super().process_request(request, client_address)
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        if self.tls:  # the handshake is left to the thread that reads: it may take its time
+            connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        self.connections += 1
+        self.open[connection] = self.connections
+        self.most_connections = max(self.most_connections, len(self.open))
+        return connection, address
 
-    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401  # as above
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - as the base class
         self.open.pop(request, None)
         super().shutdown_request(request)
 
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the base class
+        if not isinstance(sys.exception(), OSError):  # a client that hangs up is no error
+            super().handle_error(request, client_address)
+
 
 def hang_up(connection: socket.socket) -> None:
-    """Close the connection properly, whoever is reading from it."""
-    with suppress(OSError):  # gone already
-        # Not SSLSocket.shutdown, which pulls the TLS object from under a thread that is reading.
+    """Close the connection in an orderly way, whichever thread is reading from it."""
+    with suppress(OSError):  # already closed
+        # Not SSLSocket.shutdown, which takes the TLS object away from a thread that is reading.
         socket.socket.shutdown(connection, socket.SHUT_RDWR)

@@ -1,0 +1,109 @@
+"""The modules keep to their own jobs, which keeps the step small and fast to start."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, AsProcess
+
+PACKAGE = ROOT / "wallarm_fast"
+MODULES = {str(path.relative_to(PACKAGE)): path for path in sorted(PACKAGE.rglob("*.py"))}
+# What each part of the package may import of the others.
+ALLOWED = {
+    "clock": set(),
+    "errors": set(),
+    "text": set(),
+    "log": set(),
+    "parallel": {"clock", "errors"},
+    "api": {"clock", "errors", "log"},
+    "inputs": {"api", "errors"},
+    "platforms": {"errors", "text"},
+    "app": {"clock", "errors", "inputs", "parallel", "platforms"},
+    "stop": {"api", "app", "clock", "errors", "inputs", "log", "parallel", "platforms", "text"},
+}
+
+
+def imports(module: Path) -> set[str]:
+    """Return the full names of all modules that a file imports, anywhere in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("part", ALLOWED)
+def test_imports_go_one_way(part: str) -> None:
+    files = [path for name, path in MODULES.items() if re.match(rf"{part}[./]", name)]
+    assert files
+    used = {
+        name.split(".")[1] for path in files for name in imports(path) if name.startswith("wallarm_fast.")
+    }
+    assert used - {part, "__version__"} <= ALLOWED[part]
+
+
+def test_every_part_of_the_package_has_its_rules() -> None:
+    assert {re.split("[./]", name)[0] for name in MODULES} == {"__init__", *ALLOWED}
+
+
+@pytest.mark.parametrize(
+    ("library", "importers"),
+    [
+        ("httpx", ["api/client.py"]),
+        ("actions_toolkit", ["platforms/github.py"]),
+        ("yaml", ["inputs/parsers.py"]),
+        ("requests", []),
+        ("os", []),
+    ],
+)
+def test_each_library_is_imported_where_its_job_is_done_and_nowhere_else(
+    library: str, importers: list[str]
+) -> None:
+    used = {name: {full.partition(".")[0] for full in imports(path)} for name, path in MODULES.items()}
+    assert [name for name, libraries in used.items() if library in libraries] == importers
+
+
+def test_the_api_the_inputs_and_the_rules_of_a_recording_know_no_ci() -> None:
+    outside = re.compile(r"(api|inputs)/|(parallel|log|clock|errors|stop/(recording|quiet|results))\.py")
+    names = [name for name in MODULES if outside.match(name)]
+    assert len(names) > 10
+    assert not [name for name in names if re.search("(?i)github|gitlab", MODULES[name].read_text())]
+
+
+def test_no_module_is_too_long_to_take_in() -> None:
+    assert [name for name, path in MODULES.items() if len(path.read_text().splitlines()) > 260] == []
+
+
+def loaded(process: AsProcess, platform: str, **env: str) -> set[str]:
+    """Return the modules that a run of the step loads."""
+    ran = subprocess.run(
+        [sys.executable, "-X", "importtime", str(ROOT / "entrypoint.py")],
+        env=process.environ(platform, env),
+        cwd=process.directory,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return {name.partition(".")[0] for name in re.findall(r"(?m)^import time:.*\| +(\S+)$", ran.stderr)}
+
+
+@pytest.mark.parametrize("platform", ["github", "gitlab", "console"])
+def test_one_plain_id_loads_neither_yaml_nor_the_libraries_behind_actions_toolkit(
+    platform: str, process: AsProcess
+) -> None:
+    modules = loaded(process, platform)
+    assert "httpx" in modules
+    assert not modules & {"yaml", "requests", "github", "nacl", "cryptography", "urllib3", "jwt"}
+    assert ("actions_toolkit" in modules) == (platform == "github")
+
+
+def test_a_list_of_ids_loads_yaml(process: AsProcess) -> None:
+    assert "yaml" in loaded(process, "github", TEST_RUN_ID="[5080]")

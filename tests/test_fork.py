@@ -1,0 +1,43 @@
+"""A fork that puts its own name in place of OWNER passes the checks."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+# The tests that read files in which the name occurs.
+TESTS = ["tests/scripts", "tests/test_contract.py", "tests/test_examples.py", "tests/test_readme.py"]
+
+
+@pytest.fixture(scope="module")
+def fork(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project in which the name was replaced everywhere."""
+    folder = tmp_path_factory.mktemp("fork")
+    listing = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, check=True, capture_output=True, text=True).stdout.split("\0")
+    for name in names:
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes((ROOT / name).read_bytes().replace(b"OWNER", b"acme"))
+            shutil.copymode(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ruff", "format", "--check", "."],
+        ["ruff", "check", "."],
+        ["pytest", "-q", "-p", "no:cacheprovider", *TESTS],
+    ],
+    ids=["format", "lint", "tests"],
+)
+def test_a_fork_passes_the_checks_with_its_own_name(command: list[str], fork: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=fork, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
