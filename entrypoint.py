@@ -2,17 +2,16 @@
 """What the container starts: the stop step, with the environment of this process."""
 
 import os
+import signal
 import sys
-from contextlib import suppress
 
 if __name__ == "__main__":
-    try:
-        from wallarm_fast.stop.step import main
+    # Process 1 of a container ignores signals that it does not handle. The step takes over once it is loaded.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: os._exit(128 + number))
 
-        exit_code = main(os.environ, sys.argv[1:])
-    except KeyboardInterrupt:  # before main handles signals
-        exit_code = 130
-    with suppress(OSError):
-        sys.stdout.flush()
-    # At once: a thread in a request that hangs must neither delay the end nor print into it.
+    from wallarm_fast.stop.step import main
+
+    exit_code = main(os.environ, sys.argv[1:])
+    # At once: a thread in a request or a write that hangs must neither delay the end nor print into it.
     os._exit(exit_code)

@@ -6,10 +6,10 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 from wallarm_fast import __version__
 from wallarm_fast.clock import Clock
@@ -28,8 +28,11 @@ class Report(Protocol):
     def failure(self) -> StepError | None:
         """The error that decides the exit code."""
 
-    def outcomes(self) -> Iterator[tuple[str, str | StepError]]:
-        """Yield what each outcome is about, and the outcome: a success in words, or an error."""
+    def outcomes(self) -> Iterator[tuple[str, StepError | None]]:
+        """Yield a line for each outcome, with the error that it is about."""
+
+    def with_error(self, error: StepError) -> Self:
+        """Return the report with this error added."""
 
 
 _R = TypeVar("_R", bound=Report)
@@ -39,8 +42,8 @@ _R = TypeVar("_R", bound=Report)
 class Step(Generic[_R]):
     """A step, as `run_step` needs to know it.
 
-    `run` reads the settings and does the work; if it raises a StepError, `failed` makes a report of that.
-    `publication` returns the outputs, without the secrets that it is given.
+    `run` reads the settings and does the work; `no_report` is the report until it returns. `publication`
+    returns the outputs, without the secrets that it is given.
     """
 
     command: str
@@ -49,7 +52,7 @@ class Step(Generic[_R]):
     gitlab_output_file: str
     exit_codes: str
     run: Callable[[Mapping[str, str], Clock, Events, Reporter], _R]
-    failed: Callable[[StepError], _R]
+    no_report: _R
     publication: Callable[[_R, Collection[str]], Publication]
 
 
@@ -69,40 +72,37 @@ def run_step(
         try:
             report = step.run(environ, clock or Clock(), events, reporter)
         except StepError as error:
-            report = step.failed(error)
+            report = step.no_report.with_error(error)
         except Exception as error:  # noqa: BLE001 - the last resort: one error line, and no secret in it
-            report = step.failed(InternalError.of(error))
-        _log_results(report)
-        return _write_outputs(step, report, reporter)
+            report = step.no_report.with_error(InternalError.of(error))
+        # Before the last log lines, so that a log that nobody reads cannot hold the outputs back.
+        report = _write_outputs(step, report, reporter)
+        _log_outcomes(report)
+    return report.failure.exit_code if report.failure else 0
 
 
-def _log_results(report: Report) -> None:
-    for subject, outcome in report.outcomes():
-        if isinstance(outcome, StepError):
-            _log_error(outcome, subject)
-        else:
-            _log.info("%s: %s", subject, outcome)
+def _write_outputs(step: Step[_R], report: _R, reporter: Reporter) -> _R:
+    """Write the outputs. If that fails, so does the step, and the outputs that can be written say so."""
+    secrets = reporter.platform.secrets
+    for write in (reporter.write_outputs, reporter.print_outputs):
+        try:
+            write(step.publication(report, secrets))
+        except OutputError as error:
+            if isinstance(report.failure, InputError):  # which has said what is wrong with the file
+                continue
+            report = report.with_error(error)
+            with suppress(OutputError):
+                reporter.write_outputs(step.publication(report, secrets))
+    reporter.write_summary(step.publication(report, secrets))
+    return report
 
 
-def _log_error(error: StepError, subject: str = "") -> None:
-    if error.__cause__:
-        for line in "".join(traceback.format_exception(error.__cause__)).splitlines():
-            _log.info("| %s", line)
-    _log.error("%s%s", f"{subject}: " if subject else "", error, extra={"title": error.title})
-
-
-def _write_outputs(step: Step[_R], report: _R, reporter: Reporter) -> int:
-    """Write the outputs and return the exit code. If they cannot be written, the step has failed."""
-    exit_code = report.failure.exit_code if report.failure else 0
-    try:
-        reporter.write_outputs(step.publication(report, reporter.platform.secrets))
-    except OutputError as error:
-        if exit_code:
-            _log.warning("outputs: %s", error)
-        else:
-            _log_error(error, "outputs")
-        return exit_code or error.exit_code
-    return exit_code
+def _log_outcomes(report: Report) -> None:
+    for line, error in report.outcomes():
+        if error and error.__cause__:
+            for part in "".join(traceback.format_exception(error.__cause__)).splitlines():
+                _log.info("| %s", part)
+        _log.log(logging.ERROR if error else logging.INFO, "%s", line, extra={"title": error and error.title})
 
 
 @contextmanager
@@ -121,11 +121,10 @@ def _signals_become_events(events: Events) -> Iterator[None]:
 
 
 def _run_cli(step: Step[_R], arguments: Sequence[str]) -> int:
-    if list(arguments) == ["--version"]:
-        print(f"{step.command} {__version__}")
-        return 0
-    if list(arguments) == ["--help"]:
-        print(_help(step))
+    texts = {"--version": f"{step.command} {__version__}", "--help": _help(step)}
+    if len(arguments) == 1 and arguments[0] in texts:
+        with suppress(OSError):  # nobody reads it
+            print(texts[arguments[0]], flush=True)
         return 0
     print("error: the only arguments are --help and --version", file=sys.stderr)
     return InputError.exit_code

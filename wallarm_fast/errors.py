@@ -15,6 +15,7 @@ StepError
 The message says what happened and what to do next. Whoever logs it adds the test run that it happened to.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar, Self
 
 
@@ -24,6 +25,10 @@ class StepError(Exception):
     exit_code: int
     status: ClassVar[str]
     title: ClassVar[str]
+
+    def messages(self) -> Sequence[str]:
+        """Return what to log, a line each."""
+        return (str(self),)
 
 
 class InternalError(StepError):
@@ -42,11 +47,19 @@ class InternalError(StepError):
 
 
 class InputError(StepError):
-    """One or more inputs are invalid; the message names each of them."""
+    """One or more inputs are invalid; there is a message for each."""
 
     exit_code = 2
     status = "bad_input"
     title = "Bad input"
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("; ".join(problems))
+        self._problems = problems
+
+    def messages(self) -> Sequence[str]:
+        """Return the problems."""
+        return self._problems
 
 
 class OutputError(StepError):

@@ -3,7 +3,7 @@
 import queue
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol, TypeAlias
 
@@ -38,14 +38,19 @@ def run_all(jobs: Sequence[Job], deadline: Deadline, events: Events) -> None:
     todo: queue.SimpleQueue[Job] = queue.SimpleQueue()
     for job in jobs:
         todo.put(job)
-    _start_threads(todo, events, len(jobs))
+    # musl gives threads a small stack, too small for the JSON parser on deeply nested input.
+    threading.stack_size(_STACK_BYTES)
+    # A thread per job; if the system allows fewer, those that there are share the work.
+    if not [job for job in jobs if start_thread(_work, todo, events)]:
+        _work(todo, events)
     unfinished = set(jobs)
     reason: StepError = UnreachableError(
         "no complete answer before the deadline; try again, or raise timeout"
     )
+    grace = deadline.earlier(-_GRACE)
     while unfinished:
         try:
-            event = events.get(timeout=deadline.remaining() + _GRACE)
+            event = events.get(timeout=grace.remaining())
         except queue.Empty:
             break
         if isinstance(event, SignalError):
@@ -56,23 +61,21 @@ def run_all(jobs: Sequence[Job], deadline: Deadline, events: Events) -> None:
         job.abort(reason)
 
 
-def _start_threads(todo: queue.SimpleQueue[Job], events: Events, count: int) -> None:
-    """Start a thread per job; if the system allows fewer, the existing threads share the work."""
-    # musl gives threads a small stack, too small for the JSON parser on deeply nested input.
-    threading.stack_size(_STACK_BYTES)
-    for started in range(count):
-        try:
-            # Daemon threads, so that one that hangs does not keep the process alive.
-            threading.Thread(target=_work, args=(todo, events), daemon=True).start()
-        except RuntimeError:
-            if not started:
-                raise
-            break
+def start_thread(target: Callable[..., None], *args: object) -> bool:
+    """Start a daemon thread, which does not keep the process alive; return False if none can be started."""
+    # The thread inherits the mask, so that signals go to the main thread, which would not wake up if the
+    # kernel gave one to another thread.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        threading.Thread(target=target, args=args, daemon=True).start()
+    except RuntimeError:
+        return False
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return True
 
 
 def _work(todo: queue.SimpleQueue[Job], events: Events) -> None:
-    # Leaves signals to the main thread, which would not wake up if the kernel gave one to another thread.
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     with suppress(queue.Empty):
         while True:
             job = todo.get_nowait()

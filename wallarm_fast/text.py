@@ -6,6 +6,12 @@ from collections.abc import Collection
 MASK = "***"
 
 
+def hide(secret: str, text: str) -> str:
+    """Return the text with the secret masked, even if some or all of its characters are URL-encoded."""
+    pattern = "".join(f"(?:{re.escape(character)}|(?i:%{ord(character):02x}))" for character in secret)
+    return re.sub(pattern, MASK, text)
+
+
 def sanitize_line(text: str, secrets: Collection[str] = ()) -> str:
     """Return the text as a single line without secrets that no terminal and no CI runner interprets.
 
@@ -14,7 +20,7 @@ def sanitize_line(text: str, secrets: Collection[str] = ()) -> str:
     command, and the old form `##[x]` anywhere; Azure Pipelines reads `##vso[x]`. All three are broken up.
     """
     for secret in secrets:
-        text = text.replace(secret, MASK)
+        text = hide(secret, text)
     text = "".join(character if character.isprintable() else " " for character in text)
     return re.sub(r"^\s*:(?=:)", ": ", text).replace("##[", "# #[").replace("##vso[", "# #vso[")
 

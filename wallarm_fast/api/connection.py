@@ -14,16 +14,21 @@ class Cloud:
 CLOUDS = {
     "us": Cloud("us1.api.wallarm.com", "https://us1.my.wallarm.com"),
     "eu": Cloud("api.wallarm.com", "https://my.wallarm.com"),
+    "me": Cloud("me1.api.wallarm.com", "https://me1.my.wallarm.com"),
 }
 
 
 @dataclass(frozen=True)
 class Connection:
-    """An API server and the token for it; `ca_certificates` (PEM) are trusted in addition to the system's."""
+    """An API server and the token for it.
+
+    `ca_certificates` (PEM) are trusted in addition to the system's, `proxy` is the URL of a proxy.
+    """
 
     base_url: str
     token: str = field(repr=False)
     ca_certificates: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     portal: str | None = None
 
     def run_url(self, test_run_id: str) -> str | None:

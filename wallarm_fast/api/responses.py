@@ -5,47 +5,54 @@ Every answer is an envelope: `{"status": 200, "body": {...}}`.
 
 import json
 import re
+import zlib
 from dataclasses import dataclass, fields, replace
 from typing import NoReturn, Self
 
-from wallarm_fast.errors import UnusableAnswerError
+from wallarm_fast.api.retry import TransientError
+from wallarm_fast.errors import RefusedError
+from wallarm_fast.text import hide
 
+MAX_ANSWER_BYTES = 1 << 20
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _STATE = re.compile(r"[a-z_]{1,32}")
-_MAX_NUMBER = 10**12
+_MAX_COUNT = 10**12
 _MAX_DETAIL = 200
 
 
 @dataclass(frozen=True)
 class TestRun:
-    """What an answer says about a test run; None for what it does not say."""
+    """What an answer says about a test run; None for what it does not say.
+
+    `unusable_record_id`: it names a test record, but by something that is not an id or contains the token.
+    """
 
     recording: bool | None = None
     test_record_id: str | None = None
+    unusable_record_id: bool | None = None
     state: str | None = None
     baseline_count: int | None = None
 
     @classmethod
-    def read(cls, body: object, token: str) -> Self:
-        """Take what is usable from the body of an envelope.
+    def read(cls, body: object, token: str, *ids: str) -> Self:
+        """Take what is usable from the body of an envelope. Ids may be numbers or strings.
 
-        Ids may be numbers or strings. Raises UnusableAnswerError if the test record is named by anything
-        else, or by something that contains the token.
+        Raises TransientError if the `id` in it is none of these, or `recording` is not a boolean.
         """
         run = body if isinstance(body, dict) else {}
-        recording, record_id = run.get("recording"), run.get("test_record_id")
-        state, count = run.get("state"), run.get("baseline_count")
-        if _is_number(record_id):
-            record_id = str(record_id)
-        if record_id is not None and record_id != "" and not _is_text(record_id, _ID, token):
-            raise UnusableAnswerError(
-                "the API answered with a test_record_id that is not an id; check api_host"
-            )
+        if run.get("id") is not None and _parse_id(run["id"], token) not in ids:
+            raise TransientError(RefusedError, "the answer is about another test run")
+        recording, state, count = run.get("recording"), run.get("state"), run.get("baseline_count")
+        if recording is not None and not isinstance(recording, bool):
+            raise TransientError(RefusedError, "the answer says neither true nor false for recording")
+        record_id = None if run.get("test_record_id") == "" else run.get("test_record_id")
+        usable_id = _parse_id(record_id, token)
         return cls(
-            recording=recording if isinstance(recording, bool) else None,
-            test_record_id=record_id or None,
+            recording=recording,
+            test_record_id=usable_id,
+            unusable_record_id=None if record_id is None else usable_id is None,
             state=state if _is_text(state, _STATE, token) else None,
-            baseline_count=count if _is_number(count) else None,
+            baseline_count=count if type(count) is int and 0 <= count < _MAX_COUNT else None,
         )
 
     def updated(self, newer: Self) -> Self:
@@ -65,7 +72,8 @@ class Envelope:
     def read(cls, content: bytes) -> Self:
         """Parse an answer; an empty one is an empty envelope. Raises ValueError if it is not JSON."""
         try:
-            answer = json.loads(content.decode(), parse_constant=_refuse_constant) if content else {}
+            text = content.decode("utf-8-sig")
+            answer = json.loads(text, parse_constant=_refuse_constant) if text else {}
         except RecursionError:
             raise ValueError("nested too deeply") from None
         if not isinstance(answer, dict):
@@ -77,7 +85,24 @@ class Envelope:
         """Return what the body of an error says as prose, without the token, cut to a readable length."""
         text = "" if self.body is None else _prose(self.body)
         # The token is removed before the cut, which could leave a piece of it.
-        return text.replace(token, "***")[:_MAX_DETAIL]
+        return hide(token, text)[:_MAX_DETAIL]
+
+
+def decompress(content: bytes, encoding: str) -> bytes:
+    """Return the content without its Content-Encoding; raises ValueError if it is damaged or too long."""
+    try:
+        if encoding.lower() == "gzip":
+            import gzip  # noqa: PLC0415 - requests ask for none, so this is rare
+            import io  # noqa: PLC0415
+
+            content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(MAX_ANSWER_BYTES + 1)
+        elif encoding.lower() == "deflate":
+            content = zlib.decompressobj().decompress(content, MAX_ANSWER_BYTES + 1)
+    except (OSError, EOFError, zlib.error):
+        raise ValueError("damaged compression") from None
+    if len(content) > MAX_ANSWER_BYTES:
+        raise ValueError("too long")
+    return content
 
 
 def _prose(value: object, depth: int = 4) -> str:
@@ -89,8 +114,9 @@ def _prose(value: object, depth: int = 4) -> str:
     return "..." if isinstance(value, dict | list) else str(value)
 
 
-def _is_number(value: object) -> bool:
-    return type(value) is int and 0 <= value < _MAX_NUMBER
+def _parse_id(value: object, token: str) -> str | None:
+    text = str(value) if type(value) is int else value
+    return text if isinstance(text, str) and _is_text(text, _ID, token) else None
 
 
 def _is_text(value: object, form: re.Pattern[str], token: str) -> bool:

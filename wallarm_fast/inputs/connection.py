@@ -2,11 +2,13 @@
 
 from wallarm_fast.api.connection import CLOUDS, Cloud, Connection
 from wallarm_fast.inputs import parsers
+from wallarm_fast.inputs.proxy import read_proxy
 from wallarm_fast.inputs.table import Input, InputReader
 
 USE_SSL_VARIABLE = "WALLARM_API_USE_SSL"
+_REGIONS = f"{', '.join(list(CLOUDS)[:-1])} or {list(CLOUDS)[-1]}"
 
-CLOUD_REGION = Input("WALLARM_CLOUD_REGION", "us", "us or eu")
+CLOUD_REGION = Input("WALLARM_CLOUD_REGION", "us", _REGIONS)
 API_HOST = Input("WALLARM_API_HOST", "", "host, host:port or base URL of the API; overrides the region")
 CA_CERT = Input("STOP_RECORDING_CA_CERT", "", "additional certificates to trust: PEM file or PEM text")
 
@@ -19,9 +21,10 @@ def read_connection(reader: InputReader) -> Connection:
     unencrypted = url.scheme == "http" and not parsers.is_loopback(url.hostname or "")
     use_ssl = reader.environ.get(USE_SSL_VARIABLE, "").strip() or "true"
     if reader.check(USE_SSL_VARIABLE, use_ssl, parsers.parse_boolean, fallback=False) and unencrypted:
-        reader.problems.append(
-            "api_host: http:// would send the token unencrypted; use https://, or accept it with "
-            f"{USE_SSL_VARIABLE}=false"
+        reader.reject(
+            "api_host",
+            "http:// would send the token unencrypted; use https://, or accept it with "
+            f"{USE_SSL_VARIABLE}=false",
         )
     elif unencrypted:
         reader.warnings.append(f"the token is sent unencrypted to {url.hostname}")
@@ -31,6 +34,7 @@ def read_connection(reader: InputReader) -> Connection:
         ca_certificates=reader.read(
             "ca_cert", lambda text: parsers.parse_certificates(text) if text else None, None
         ),
+        proxy=read_proxy(reader, url),
         portal=next((cloud.portal for cloud in CLOUDS.values() if cloud.api_host == url.hostname), None),
     )
 
@@ -38,4 +42,4 @@ def read_connection(reader: InputReader) -> Connection:
 def _parse_cloud(region: str) -> Cloud:
     if cloud := CLOUDS.get(region.lower()):
         return cloud
-    raise ValueError(f"must be {' or '.join(CLOUDS)}, not {parsers.quote(region)}")
+    raise ValueError(f"must be {_REGIONS}, not {parsers.quote(region)}")

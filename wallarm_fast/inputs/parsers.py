@@ -44,7 +44,7 @@ def parse_token(text: str) -> str:
 
 def parse_test_run_ids(text: str) -> tuple[str, ...]:
     """Parse one or more ids, separated by commas or white space, or a YAML or JSON list. Drops duplicates."""
-    if re.match(r"\[|-\s", text):
+    if re.match(r"\[|-(--)?\s", text):
         ids = _parse_list(text)
     else:
         ids = [part for part in re.split(r"[\s,]+", text) if part]
@@ -55,6 +55,8 @@ def parse_test_run_ids(text: str) -> tuple[str, ...]:
         )
     for position, test_run_id in enumerate(ids, start=1):
         which = f"entry {position} of {len(ids)}" if len(ids) > 1 else "it"
+        if test_run_id == "null":
+            raise ValueError(f"{which} is null (did the recording job define this output?)")
         if not _TEST_RUN_ID.fullmatch(test_run_id):
             hint = " (a variable that was not expanded?)" if "$" in test_run_id else ""
             raise ValueError(
@@ -99,7 +101,22 @@ def parse_base_url(text: str) -> SplitResult:
         raise ValueError(f"is not an address of an API; {advice}")
     if not _NETLOC.fullmatch(url.netloc) or not _is_host(url.hostname or "") or port == 0:
         raise ValueError(f"has no valid host and port; {advice}")
-    return url._replace(path=url.path.rstrip("/"))
+    # The calls add /v1 themselves.
+    return url._replace(path=url.path.rstrip("/").removesuffix("/v1"))
+
+
+def parse_proxy(text: str) -> str:
+    """Parse the URL of a proxy; the default scheme is http. It is not shown, since it may have a password."""
+    text = text if "://" in text else f"http://{text}"
+    try:
+        url = urlsplit(text)
+        valid = url.port != 0 and url.scheme in ("http", "https") and _is_host(url.hostname or "")
+        valid = valid and _NETLOC.fullmatch(url.netloc.rpartition("@")[2]) is not None
+    except ValueError:
+        valid = False
+    if not valid or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("is not the address of an HTTP proxy; give one such as http://proxy.example:3128")
+    return url.geturl()
 
 
 def is_loopback(host: str) -> bool:
@@ -126,13 +143,13 @@ def parse_certificates(text: str) -> str:
 
 
 def read_small_file(path: str) -> str:
-    """Read a regular text file; a device or a pipe could block for ever. The ValueError names no path."""
+    """Read a regular text file; a device or a pipe could block forever. The ValueError names no path."""
     file = Path(path)
     try:
         if file.exists() and not file.is_file():
             raise ValueError("is not a regular file")
         with file.open("rb") as stream:
-            return stream.read(_FILE_LIMIT).decode(errors="replace")
+            return stream.read(_FILE_LIMIT).decode("utf-8-sig", errors="replace")
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
 
@@ -146,7 +163,7 @@ def _parse_list(text: str) -> list[str]:
     import yaml  # noqa: PLC0415 - plain ids, the usual case, need no YAML
 
     ids = None
-    with suppress(yaml.YAMLError, ValueError, RecursionError):
+    with suppress(yaml.YAMLError, ValueError, OverflowError, RecursionError):
         ids = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - makes nothing but lists, mappings and strings
     if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids):
         raise ValueError("starts like a YAML or JSON list, but is not a list of plain ids")

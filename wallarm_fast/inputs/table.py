@@ -1,6 +1,6 @@
 """Where the value of an input comes from: the action's input, an environment variable, or the default."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -56,7 +56,7 @@ class InputReader:
         try:
             self.token = parsers.parse_token(_find_token(environ))
         except ValueError as problem:
-            self.problems.append(f"token: {problem}")
+            self.reject("token", str(problem))
 
     def read(self, name: str, parse: Callable[[str], _T], fallback: _T) -> _T:
         """Return the parsed value of an input; if it is invalid, note that and return the fallback."""
@@ -66,18 +66,35 @@ class InputReader:
         """Do the same with a text that is not the value of an input in the table."""
         if self.token and self.token in text:
             # Addresses, ids and invalid values are shown.
-            self.problems.append(f"{name}: contains the token; give the token in the input token alone")
+            self.reject(name, "contains the token; give the token in the input token alone")
             return fallback
         try:
             return parse(text)
         except ValueError as problem:
-            self.problems.append(f"{name}: {problem}")
+            self.reject(name, str(problem))
             return fallback
+
+    def reject(self, name: str, problem: str) -> None:
+        """Note what is wrong with an input; names its environment variable, too."""
+        variable = f" ({self.table[name].variable})" if name in self.table else ""
+        self.problems.append(f"{name}{variable}: {problem}")
+
+    def warn_of_unknown(self, prefix: str, known: Collection[str]) -> None:
+        """Warn of variables with this prefix that are neither inputs nor known: they are misspelled."""
+        # What all names begin with would make them look alike.
+        variables = {spec.variable.removeprefix(prefix): spec.variable for spec in self.table.values()}
+        for name in self.environ:
+            if name.startswith(prefix) and name not in variables.values() and name not in known:
+                import difflib  # noqa: PLC0415 - rarely needed
+
+                close = difflib.get_close_matches(name.removeprefix(prefix), variables, n=1)
+                hint = f"; did you mean {variables[close[0]]}?" if close else ""
+                self.warnings.append(f"the variable {name} is unknown and ignored{hint}")
 
     def raise_problems(self) -> None:
         """Raise InputError with all problems, if there are any."""
         if self.problems:
-            raise InputError("; ".join(self.problems))
+            raise InputError(*self.problems)
 
 
 def _find_token(environ: Mapping[str, str]) -> str:

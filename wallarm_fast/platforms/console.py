@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from typing import TextIO
 
 from wallarm_fast.errors import OutputError
 from wallarm_fast.platforms.files import format_dotenv
@@ -13,12 +14,21 @@ _PREFIXES = {logging.WARNING: "warning: ", logging.ERROR: "error: ", logging.DEB
 class ConsoleReporter(Reporter):
     """Keeps stdout for the outputs, so that a script can read them."""
 
-    def print_line(self, level: int, line: str, title: str) -> None:
-        """Print the line to stderr."""
-        print(f"{_PREFIXES.get(level, '')}{line}", file=sys.stderr, flush=True)
+    def stream(self) -> TextIO | None:
+        """Return stderr."""
+        return sys.stderr
+
+    def format_line(self, level: int, line: str, title: str | None) -> str:
+        """Return the line with its level in front."""
+        return f"{_PREFIXES.get(level, '')}{line}"
 
     def publish(self, publication: Publication) -> None:
+        """Write no file: the outputs are printed."""
+
+    def print_outputs(self, publication: Publication) -> None:
         """Print the variables to stdout, as in a dotenv file, however long they are."""
+        if not sys.stdout:
+            raise OutputError("stdout cannot be written: it is closed")
         try:
             print(format_dotenv(publication.variables), end="", flush=True)
         except OSError as error:

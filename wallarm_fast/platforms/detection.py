@@ -25,7 +25,7 @@ def detect_platform(
     `output_file` is that of the input ("": not given), `gitlab_output_file` the default in GitLab CI.
     """
     github = environ.get("GITHUB_ACTIONS") == "true"
-    gitlab = not github and environ.get("GITLAB_CI") == "true"
+    gitlab = not github and "GITLAB_CI" in environ  # gitlab-ci-local sets it to false
     return Platform(
         kind="github" if github else "gitlab" if gitlab else "console",
         output_file=output_file or (gitlab_output_file if gitlab else None),

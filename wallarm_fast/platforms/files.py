@@ -33,7 +33,7 @@ def write_file(path: str, text: str, *, append: bool = False) -> None:
         with Path(path).open("a" if append else "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
     except OSError as error:
-        raise OutputError(f"{path!r} cannot be written: {error.strerror}") from None
+        raise OutputError(f"the file {path!r} cannot be written: {error.strerror}") from None
 
 
 def check_writable(path: str | None) -> None:
@@ -44,6 +44,6 @@ def check_writable(path: str | None) -> None:
 
 
 def check_not_fifo(path: str) -> None:
-    """Raise OSError if the path is a named pipe: to open one could block for ever."""
+    """Raise OSError if the path is a named pipe: opening one could block forever."""
     if Path(path).is_fifo():
         raise OSError(0, "it is a pipe; give a file")

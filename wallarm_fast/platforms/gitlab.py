@@ -2,10 +2,9 @@
 
 import json
 import logging
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from wallarm_fast.errors import OutputError
@@ -39,7 +38,8 @@ class GitLabReporter(ConsoleReporter):
             except OutputError as error:
                 _log.warning("no links: %s", error)
 
+    def print_outputs(self, publication: Publication) -> None:
+        """Print nothing: the outputs are in the dotenv file."""
+
     def _print_marker(self, event: str, options: str, title: str) -> None:
-        marker = f"\x1b[0K{event}:{int(time.time())}:wallarm_fast{options}\r\x1b[0K{title}"
-        with suppress(OSError):
-            print(marker, file=sys.stderr, flush=True)
+        self.print_line(f"\x1b[0K{event}:{int(time.time())}:wallarm_fast{options}\r\x1b[0K{title}")

@@ -1,16 +1,22 @@
 """What all reporters have in common."""
 
 import logging
+import queue
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Self, TextIO
 
+from wallarm_fast.parallel import start_thread
 from wallarm_fast.platforms.detection import Platform
 from wallarm_fast.platforms.files import write_dotenv
 from wallarm_fast.text import sanitize_line
 
+# A reader that takes no lines for this long, in seconds, is not waited for.
+_STALLED_AFTER = 1.0
+_LINES_AT_ONCE = 200
 _package_log = logging.getLogger("wallarm_fast")
 
 
@@ -37,8 +43,12 @@ class Reporter(logging.Handler, ABC):
     def __init__(self, platform: Platform) -> None:
         super().__init__(logging.DEBUG if platform.debug else logging.INFO)
         self.platform = platform
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._printed = threading.Event()
+        self._in_background = False
 
     def __enter__(self) -> Self:
+        self._in_background = start_thread(self._print_lines)
         for secret in self.platform.secrets:
             self.mask(secret)
         _package_log.addHandler(self)
@@ -48,20 +58,53 @@ class Reporter(logging.Handler, ABC):
 
     def __exit__(self, *_: object) -> None:
         _package_log.removeHandler(self)
+        self._lines.put(None)
+        left = self._lines.qsize()
+        while self._in_background and not self._printed.wait(_STALLED_AFTER) and left != self._lines.qsize():
+            left = self._lines.qsize()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a log record as one safe line; `extra={"title": ...}` gives an error its title."""
         line = sanitize_line(record.getMessage(), self.platform.secrets)
-        with suppress(OSError):  # a log that nobody reads is no reason to leave the recording on
-            self.print_line(record.levelno, line, getattr(record, "title", ""))
+        self.print_line(self.format_line(record.levelno, line, getattr(record, "title", None)))
+
+    def print_line(self, line: str) -> None:
+        """Print in the background: a log that nobody reads must not keep the recording on."""
+        if self._in_background:
+            self._lines.put(line)
+        else:
+            self._print([line])
+
+    def _print_lines(self) -> None:
+        lines: list[str | None] = [""]
+        while lines[-1] is not None:
+            lines = [self._lines.get()]
+            with suppress(queue.Empty):
+                while len(lines) < _LINES_AT_ONCE:
+                    lines.append(self._lines.get_nowait())
+            self._print(lines)
+        self._printed.set()
+
+    def _print(self, lines: Sequence[str | None]) -> None:
+        # The stream is None if it was closed from the start, and its reader may be gone.
+        if stream := self.stream():
+            with suppress(OSError, ValueError):
+                stream.write("".join(f"{line}\n" for line in lines if line is not None))
+                stream.flush()
 
     def write_outputs(self, publication: Publication) -> None:
-        """Write all outputs; raises OutputError if one cannot be written, after writing the others."""
+        """Write the files; raises OutputError if one cannot be written, after writing the others."""
         try:
             if self.platform.output_file:
                 write_dotenv(self.platform.output_file, publication.variables)
         finally:
             self.publish(publication)
+
+    def print_outputs(self, publication: Publication) -> None:
+        """Print the outputs on a platform that has no files for them; raises OutputError if that fails."""
+
+    def write_summary(self, publication: Publication) -> None:
+        """Show the summary on a platform that can do that."""
 
     def mask(self, secret: str) -> None:
         """Ask the platform to hide the secret, if it can."""
@@ -73,9 +116,13 @@ class Reporter(logging.Handler, ABC):
         yield
 
     @abstractmethod
-    def print_line(self, level: int, line: str, title: str) -> None:
-        """Print a safe line of this level (of `logging`)."""
+    def stream(self) -> TextIO | None:
+        """Return the stream for the log."""
+
+    @abstractmethod
+    def format_line(self, level: int, line: str, title: str | None) -> str:
+        """Return a safe line as the platform shows a line of this level (of `logging`)."""
 
     @abstractmethod
     def publish(self, publication: Publication) -> None:
-        """Hand the outputs to the platform, apart from the output file."""
+        """Write the files of the platform, apart from the output file; raises OutputError."""

@@ -28,7 +28,7 @@ def make_publication(report: StopReport, secrets: Collection[str]) -> Publicatio
         "status": report.status,
         "test_run_state": first.state or "",
         "baseline_count": "" if first.baseline_count is None else str(first.baseline_count),
-        "results": _json([_result(result, secrets) for result in report.results]),
+        "results": _json([_result(result, secrets, dry_run=report.dry_run) for result in report.results]),
     }
     # A dotenv file of GitLab has no quotes.
     dotenv = {**outputs, "test_record_ids": ",".join(record_ids)}
@@ -40,8 +40,9 @@ def make_publication(report: StopReport, secrets: Collection[str]) -> Publicatio
     )
 
 
-def _result(result: StopResult, secrets: Collection[str]) -> dict[str, object]:
-    return {**vars(result), "error": result.error and sanitize_line(str(result.error), secrets)}
+def _result(result: StopResult, secrets: Collection[str], *, dry_run: bool) -> dict[str, object]:
+    message = result.message(dry_run=dry_run)
+    return {**vars(result), "error": message and sanitize_line(message, secrets)}
 
 
 def _json(value: object) -> str:

@@ -1,64 +1,53 @@
 """Waiting for late baselines."""
 
-from collections.abc import Callable
-
 from wallarm_fast.api.responses import TestRun
-from wallarm_fast.clock import Deadline
-from wallarm_fast.errors import RefusedError, UnreachableError
-from wallarm_fast.log import RunLogger
+from wallarm_fast.api.retry import TransientError
+from wallarm_fast.errors import RefusedError, RunNotFoundError, StepError
+from wallarm_fast.stop.recording import Recording
 
-# How much time is reserved for the stop itself, in seconds.
-_LONGEST_RESERVE = 10.0
+# How much of the time is reserved for the stop: this many seconds, but at most half of it.
+STOP_RESERVE = 5.0
 _LONGEST_POLL = 5.0
 _SHORTEST_POLL = 0.1
 _PROGRESS_INTERVAL = 5.0
 
 
-def wait_until_quiet(
-    refresh: Callable[[Deadline], TestRun], quiet_period: float, deadline: Deadline, log: RunLogger
-) -> None:
-    """Wait until baseline_count has not changed for the quiet period, in seconds, or recording is off.
+def wait_until_quiet(recording: Recording, quiet_period: float, min_baselines: int) -> None:
+    """Wait until no baseline has arrived for the quiet period, in seconds, and there are enough of them.
 
     A FAST node sends what it recorded with a delay; a stop loses the baselines that are still on their way.
-    If the count keeps changing, is not given or cannot be read, this returns in time for the stop and logs a
-    warning. `refresh` gets the run and retries until the deadline that it is given; its errors that would
-    prevent the stop as well are raised.
+    While the run cannot be seen, or the API does not say baseline_count, the wait is as good as a sleep. It
+    ends early if recording is off or if the stop would fail as well, and always in time for the stop.
     """
-    left = deadline.remaining()
-    deadline = deadline.earlier(min(_LONGEST_RESERVE, max(left - quiet_period, left / 10) / 2))
-    try:
-        _wait(refresh, quiet_period, deadline, log)
-    except UnreachableError as error:
-        log.warning("stopping without waiting for late baselines: %s", error)
-
-
-def _wait(
-    refresh: Callable[[Deadline], TestRun], quiet_period: float, deadline: Deadline, log: RunLogger
-) -> None:
-    clock = deadline.clock
-    started = quiet_since = next_line = clock.monotonic()
+    clock, log = recording.clock, recording.log
+    end = recording.deadline.earlier(min(STOP_RESERVE, recording.deadline.remaining() / 2))
+    interval = min(max(_SHORTEST_POLL, quiet_period / 4), _LONGEST_POLL)
+    started = quiet_since = next_line = next_look = clock.monotonic()
     count: int | None = None
     while True:
         previous = count
-        try:
-            run = refresh(deadline)
-        except RefusedError:
-            pass  # counts as unchanged, which makes the wait as good as a sleep
-        else:
-            if run.recording is False:
+        if clock.monotonic() >= next_look:
+            try:
+                run, problem, pause = _look(recording)
+            except StepError:
                 return
-            count = run.baseline_count
+            if run and run.recording is False:
+                return
+            count = run.baseline_count if run else count
+            next_look = clock.monotonic() + pause
         now = clock.monotonic()
         if count != previous:
             quiet_since = now
         needed = quiet_since + quiet_period - now
-        if needed <= 0:
+        too_few = count is not None and count < min_baselines
+        if needed <= 0 and not too_few:
             break
-        left = deadline.remaining()
+        left = end.remaining()
         if not left:
             log.warning(
-                "baselines kept arriving for %.0f s (%s so far) and timeout leaves no time to wait longer; "
-                "stopping anyway, the last ones may be lost", now - started, count,
+                "%s baselines after %.0f s, %s; stopping now because of timeout, late ones may be lost",
+                "?" if count is None else count, now - started,
+                f"fewer than {min_baselines}" if too_few else f"without a pause of {quiet_period:g} s",
             )  # fmt: skip
             return
         if now >= next_line:
@@ -67,6 +56,22 @@ def _wait(
                 "?" if count is None else count, quiet_period, left,
             )  # fmt: skip
             next_line = now + max(_PROGRESS_INTERVAL, now - started)
-        clock.sleep(min(needed, left, max(_SHORTEST_POLL, quiet_period / 4), _LONGEST_POLL))
+        pause = max(next_look - now, interval)
+        clock.sleep(min(left, pause if needed <= 0 else min(pause, needed)))
     if count is None:
-        log.warning("the API does not say baseline_count; waited %g s instead", quiet_period)
+        log.warning(
+            "cannot see how many baselines have arrived: %s; waited %g s instead", problem, quiet_period
+        )
+
+
+def _look(recording: Recording) -> tuple[TestRun | None, str, float]:
+    """Return the run, or else why it cannot be seen and for how many seconds the API asks to wait.
+
+    Raises StepError if the token is refused, which would make the stop fail as well.
+    """
+    try:
+        return recording.look(), "the API does not say", 0
+    except TransientError as failure:
+        return None, str(failure), failure.retry_after or 0
+    except (RefusedError, RunNotFoundError) as refusal:
+        return None, str(refusal), 0

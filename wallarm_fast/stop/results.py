@@ -1,9 +1,14 @@
 """What the stop step found out and did."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from wallarm_fast.errors import SignalError, StepError
+from wallarm_fast.stop.errors import TooFewBaselinesError
+
+# The exit codes of errors that do not say by themselves whether recording is off.
+_UNCERTAIN = {3, 5, 6, 130, 143}
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,13 @@ class StopResult:
     baseline_count: int | None = None
     url: str | None = None
     error: StepError | None = None
+
+    def message(self, *, dry_run: bool) -> str | None:
+        """Return the error in words, if there is one."""
+        uncertain = self.recording is not False and not dry_run
+        if self.error and self.error.exit_code in _UNCERTAIN and uncertain:
+            return f"{self.error}; recording may still be on"
+        return str(self.error) if self.error else None
 
     def describe(self, *, dry_run: bool) -> str:
         """Return the success in words."""
@@ -40,22 +52,26 @@ class StopResult:
 
 @dataclass(frozen=True)
 class StopReport:
-    """The report of the whole step: a result per test run in the order given, or the error that prevented it.
+    """The report of the whole step: a result per test run in the order given, and the step's own errors.
 
     `base_url` is that of the API.
     """
 
     results: Sequence[StopResult] = ()
-    error: StepError | None = None
+    errors: Sequence[StepError] = ()
     dry_run: bool = False
     base_url: str = ""
 
     @property
     def failure(self) -> StepError | None:
-        """The error that decides the exit code: of the step itself, a signal, or of the first failed run."""
-        errors = [result.error for result in self.results if result.error]
+        """The error that decides the exit code: a signal, of the first failed run, or of the step itself.
+
+        Too few baselines give way to any other error, since a pipeline may allow that exit code.
+        """
+        errors = [*(result.error for result in self.results if result.error), *self.errors]
         signals = [error for error in errors if isinstance(error, SignalError)]
-        return self.error or next(iter(signals or errors), None)
+        others = [error for error in errors if not isinstance(error, TooFewBaselinesError)]
+        return next(iter([*signals, *others, *errors]), None)
 
     @property
     def status(self) -> str:
@@ -64,9 +80,15 @@ class StopReport:
             return self.failure.status
         return "dry_run" if self.dry_run else "stopped"
 
-    def outcomes(self) -> Iterator[tuple[str, str | StepError]]:
-        """Yield what each outcome is about, and the outcome: a success in words, or an error."""
+    def with_error(self, error: StepError) -> Self:
+        """Return the report with this error added."""
+        return replace(self, errors=(*self.errors, error))
+
+    def outcomes(self) -> Iterator[tuple[str, StepError | None]]:
+        """Yield a line for each outcome, with the error that it is about."""
         for result in self.results:
-            yield f"test run {result.test_run_id}", result.error or result.describe(dry_run=self.dry_run)
-        if self.error:
-            yield "", self.error
+            outcome = result.message(dry_run=self.dry_run) or result.describe(dry_run=self.dry_run)
+            yield f"test run {result.test_run_id}: {outcome}", result.error
+        for error in self.errors:
+            for message in error.messages():
+                yield message, error

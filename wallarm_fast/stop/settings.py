@@ -1,7 +1,7 @@
 """The inputs of the stop step and the settings they make."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wallarm_fast.api.connection import Connection
@@ -10,6 +10,8 @@ from wallarm_fast.inputs.connection import API_HOST, CA_CERT, CLOUD_REGION, read
 from wallarm_fast.inputs.table import TOKEN, Input, InputReader
 from wallarm_fast.platforms.detection import Platform
 from wallarm_fast.platforms.files import check_writable
+from wallarm_fast.stop.outputs import DOTENV_NAMES
+from wallarm_fast.stop.quiet import STOP_RESERVE
 
 GITLAB_OUTPUT_FILE = "stop-recording.env"
 INPUTS = {
@@ -40,7 +42,7 @@ class Settings:
     quiet_period: float
     min_baselines: int
     dry_run: bool
-    warnings: tuple[str, ...]
+    warnings: Sequence[str]
 
 
 def read_settings(environ: Mapping[str, str], platform: Platform) -> Settings:
@@ -49,6 +51,7 @@ def read_settings(environ: Mapping[str, str], platform: Platform) -> Settings:
     Creates the output files if they do not exist.
     """
     reader = InputReader(INPUTS, environ)
+    reader.warn_of_unknown("STOP_RECORDING_", DOTENV_NAMES.values())
     settings = Settings(
         connection=read_connection(reader),
         test_run_ids=reader.read("test_run_id", parsers.parse_test_run_ids, ()),
@@ -56,14 +59,19 @@ def read_settings(environ: Mapping[str, str], platform: Platform) -> Settings:
         quiet_period=reader.read("quiet_period", parsers.parse_seconds, 0.0),
         min_baselines=reader.read("min_baselines", parsers.parse_whole_number, 0),
         dry_run=reader.read("dry_run", parsers.parse_boolean, fallback=False),
-        warnings=tuple(reader.warnings),
+        warnings=reader.warnings,
     )
     if settings.timeout == 0:
-        reader.problems.append("timeout: must be more than 0")
+        reader.reject("timeout", "must be more than 0")
     elif settings.quiet_period >= settings.timeout:
-        reader.problems.append("quiet_period: must be shorter than timeout, or no time would be left to stop")
+        reader.reject("quiet_period", "must be shorter than timeout, or no time would be left to stop")
+    elif settings.quiet_period > (longest := settings.timeout - min(STOP_RESERVE, settings.timeout / 2)):
+        reader.warnings.append(
+            f"quiet_period ({settings.quiet_period:g} s) is too close to timeout ({settings.timeout:g} s); "
+            f"recording is stopped after {longest:g} s at the latest"
+        )
     if platform.kind == "github" and not platform.github_output:
-        reader.problems.append("GITHUB_OUTPUT: is not set, so the outputs would be lost")
+        reader.reject("GITHUB_OUTPUT", "is not set, so the outputs would be lost")
     reader.check("GITHUB_OUTPUT", platform.github_output or "", _check_writable, None)
     reader.check("output_file", platform.output_file or "", _check_writable, None)
     reader.raise_problems()

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from wallarm_fast.api.client import WallarmClient
 from wallarm_fast.app import Step, run_step
 from wallarm_fast.clock import Clock, Deadline
-from wallarm_fast.errors import StepError
 from wallarm_fast.parallel import Events, run_all
 from wallarm_fast.platforms import Reporter
+from wallarm_fast.stop.job import Rules, StopJob
 from wallarm_fast.stop.outputs import make_publication
-from wallarm_fast.stop.recording import Recording, Rules
+from wallarm_fast.stop.recording import Recording
 from wallarm_fast.stop.results import StopReport
 from wallarm_fast.stop.settings import GITLAB_OUTPUT_FILE, INPUTS, read_settings
 
@@ -35,15 +35,11 @@ def _run(environ: Mapping[str, str], clock: Clock, events: Events, reporter: Rep
         WallarmClient(settings.connection, deadline) as client,
         reporter.section(f"{action} {runs} at {base_url}"),
     ):
-        recordings = [Recording(test_run_id, client, rules, deadline) for test_run_id in ids]
-        run_all(recordings, deadline, events)
-    return StopReport(
-        [recording.result() for recording in recordings], dry_run=rules.dry_run, base_url=base_url
-    )
-
-
-def _failed(error: StepError) -> StopReport:
-    return StopReport(error=error)
+        jobs = [StopJob(Recording(test_run_id, client, deadline), rules) for test_run_id in ids]
+        run_all(jobs, deadline, events)
+        # Before the client is closed, which a job that hangs would report as an error.
+        results = [job.result() for job in jobs]
+    return StopReport(results, dry_run=rules.dry_run, base_url=base_url)
 
 
 STEP = Step(
@@ -56,6 +52,6 @@ STEP = Step(
         "6 API not reachable, 7 stop not confirmed, 8 too few baselines, 130/143 interrupted"
     ),
     run=_run,
-    failed=_failed,
+    no_report=StopReport(),
     publication=make_publication,
 )

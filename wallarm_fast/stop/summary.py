@@ -14,9 +14,13 @@ _TITLES = {"stopped": "recording stopped", "dry_run": "dry run, nothing changed"
 def make_summary(report: StopReport, secrets: Collection[str]) -> str:
     """Return the outcome, a table of the test runs, and how to copy the first one; less than 1 MiB."""
     title = report.failure.title if report.failure else _TITLES[report.status]
+    if report.failure and len(report.results) > 1 and not report.dry_run:
+        off = sum(result.recording is False or not result.error for result in report.results)
+        title += f", {off} of {len(report.results)} stopped"
     lines = [f"### Wallarm FAST: {title}", ""]
-    if report.error:
-        lines.append(escape_markdown(sanitize_line(str(report.error), secrets)))
+    for error in report.errors:
+        for message in error.messages():
+            lines += [escape_markdown(sanitize_line(message, secrets)), ""]
     if report.results:
         lines += ["| Test run | Test record | State | Baselines | Outcome |", "|---|---|---|---:|---|"]
     size = sum(len(line) + 1 for line in lines)
@@ -27,7 +31,7 @@ def make_summary(report: StopReport, secrets: Collection[str]) -> str:
             lines += ["", f"and {len(report.results) - number} more test runs, see the output `results`"]
             break
         lines.append(row)
-    if report.status == "stopped":
+    if report.status == "stopped" and report.results[0].baseline_count != 0:
         lines += _next_step(report)
     return "\n".join([*lines, "", ""])
 
@@ -46,12 +50,15 @@ def _row(result: StopResult, secrets: Collection[str], *, dry_run: bool) -> str:
 
 def _outcome(result: StopResult, secrets: Collection[str], *, dry_run: bool) -> str:
     if result.error:
-        return f"**{result.error.title}**: {escape_markdown(sanitize_line(str(result.error), secrets))}"
+        message = sanitize_line(result.message(dry_run=dry_run) or "", secrets)
+        return f"**{result.error.title}**: {escape_markdown(message)}"
     if dry_run:
         return {True: "recording", False: "not recording", None: "found"}[result.recording]
     if result.already_stopped:
-        return "already stopped"
-    return {True: "recording", False: "recording stopped", None: "stop accepted"}[result.recording]
+        outcome = "already stopped"
+    else:
+        outcome = {True: "recording", False: "recording stopped", None: "stop accepted"}[result.recording]
+    return f"{outcome}, but the record is empty" if result.baseline_count == 0 else outcome
 
 
 def _next_step(report: StopReport) -> list[str]:

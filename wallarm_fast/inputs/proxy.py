@@ -1,0 +1,47 @@
+"""Which proxy leads to the API, as the usual environment variables say."""
+
+import ipaddress
+from contextlib import suppress
+from urllib.parse import SplitResult
+
+from wallarm_fast.inputs import parsers
+from wallarm_fast.inputs.table import InputReader
+
+
+def read_proxy(reader: InputReader, url: SplitResult) -> str | None:
+    """Return the URL of the proxy for this address of the API, or None for a direct connection.
+
+    Reads HTTPS_PROXY or HTTP_PROXY, ALL_PROXY and NO_PROXY, in lower case first, as curl does.
+    """
+    for name in (f"{url.scheme}_proxy", "all_proxy"):
+        for variable in (name, name.upper()):
+            if value := reader.environ.get(variable, "").strip():
+                no_proxy = reader.environ.get("no_proxy", "") or reader.environ.get("NO_PROXY", "")
+                port = url.port or (443 if url.scheme == "https" else 80)
+                if any(
+                    _matches(entry, url.hostname or "", port) for entry in no_proxy.replace(",", " ").split()
+                ):
+                    return None
+                return reader.check(variable, value, parsers.parse_proxy, None)
+    return None
+
+
+def _matches(entry: str, host: str, port: int) -> bool:
+    """Tell whether an entry of NO_PROXY means the host; one that cannot be understood means none."""
+    if entry == "*":
+        return True
+    with suppress(ValueError):
+        network = ipaddress.ip_network(entry.strip("[]"), strict=False)
+        return _is_address_in(host, network)
+    name, _, entry_port = entry.rpartition(":")
+    if name and entry_port == str(port):
+        return _matches(name, host, port)
+    domain = entry.lower().removeprefix("*").removeprefix(".").rstrip(".")
+    return bool(domain) and f".{host.lower().rstrip('.')}".endswith(f".{domain}")
+
+
+def _is_address_in(host: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    try:
+        return ipaddress.ip_address(host) in network
+    except ValueError:
+        return False
