@@ -181,7 +181,7 @@ class Steps:
 
 
 class InProcess(Steps):
-    """Calls main() in this process, on a fake clock unless `real_time` is true."""
+    """Calls main() in this process, on a fake clock."""
 
     def __init__(
         self,
@@ -194,13 +194,11 @@ class InProcess(Steps):
         self.capsys = capsys
         patch.chdir(self.directory)
 
-    def __call__(
-        self, platform: str = "console", *arguments: str, real_time: bool = False, **env: str
-    ) -> Ran:
+    def __call__(self, platform: str = "console", *arguments: str, **env: str) -> Ran:
         environ = self.environ(platform, env)
         self.capsys.readouterr()
         started = time.monotonic()
-        exit_code = main(environ, arguments, Clock() if real_time else self.clock.clock)
+        exit_code = main(environ, arguments, self.clock.clock)
         seconds = time.monotonic() - started
         captured = self.capsys.readouterr()
         return self.ran(exit_code, captured.out, captured.err, environ, seconds)
@@ -269,13 +267,6 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < until, "it never happened"
         time.sleep(0.01)
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import html
 import re
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import example, given
@@ -11,7 +12,7 @@ from wallarm_fast.text import escape_markdown, sanitize_line
 
 # Like tokens, and not a part of what the functions themselves put into a text.
 SECRETS = st.from_regex(r"[A-Za-z0-9/+=_-]{8,40}", fullmatch=True)
-PIECES = [*":#[]%\r\n\x1b\t \x00*", "##vso["]
+PIECES = [*":#[]%\r\n\x1b\t \x00*.<&|\\`_@", "##vso["]
 HOSTILE = st.lists(st.sampled_from(PIECES) | st.characters(codec=None), max_size=60).map("".join)
 # What the runners look for: a command after white space at the start of a line, an old one anywhere.
 COMMAND = re.compile(r"^\s*::|##\[|##vso\[", re.MULTILINE)
@@ -43,3 +44,14 @@ def test_any_text_becomes_a_line_without_commands_and_secrets(a: str, secrets: l
     assert sanitize_line(line) == line
     assert html.unescape(escape_markdown(line)) == line
     assert re.fullmatch(r"(?:[A-Za-z0-9 ]|&#[0-9]+;)*", escape_markdown(a))
+
+
+# Without hexadecimal digits, so that a part of an encoded character is not another character.
+ENCODED = st.lists(st.sampled_from("x Z / %78 %5a %5A %2F %2f % %7 y %%".split()), max_size=12).map("".join)
+
+
+@given(st.text("xZ/", min_size=1, max_size=3), ENCODED)
+def test_a_secret_is_masked_however_it_is_url_encoded_and_other_text_is_kept(secret: str, text: str) -> None:
+    line = sanitize_line(text, [secret])
+    assert unquote(line) == unquote(text).replace(secret, "***")
+    assert secret in unquote(text) or line == text

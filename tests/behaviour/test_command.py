@@ -3,14 +3,14 @@
 import json
 import logging
 import math
+import re
 import ssl
-from collections.abc import Iterator
 
 import pytest
 import trustme
 
-from tests.conftest import PLATFORMS, TOKEN, AsProcess, InProcess
-from tests.tools.proxy import Proxy, _Handler
+from tests.conftest import PLATFORMS, TOKEN, InProcess
+from tests.tools.proxy import Proxy
 from tests.tools.simulator import Simulator, faults
 from wallarm_fast import __version__
 from wallarm_fast.stop.settings import INPUTS
@@ -80,35 +80,42 @@ def test_warnings_come_before_the_work_and_no_log_handler_is_left(step: InProces
     assert logging.getLogger("wallarm_fast").handlers == before
 
 
-@pytest.fixture
-def proxy_to_clouds(ca: trustme.CA) -> Iterator[str]:
-    """The URL of a proxy that connects to a simulator with the clouds' names in its certificate."""
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("us1.api.wallarm.com", "api.wallarm.com").configure_cert(tls)
-    with Simulator(token=TOKEN, baselines=5, tls=tls) as cloud, Proxy() as proxy:
-        cloud.state.create_run("first")
-
-        class ToSimulator(_Handler):
-            def do_CONNECT(self) -> None:  # noqa: N802 - a name of the base class
-                self.path = cloud.host
-                super().do_CONNECT()
-
-        proxy.RequestHandlerClass = ToSimulator
-        yield proxy.url
-
-
-@pytest.mark.parametrize(
-    ("region", "portal"), [("us", "https://us1.my.wallarm.com"), ("eu", "https://my.wallarm.com")]
-)
-def test_every_platform_links_to_the_run_in_the_portal(
-    region: str, portal: str, proxy_to_clouds: str, process: AsProcess, ca_pem: str
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_each_bad_input_is_a_line_with_the_name_of_its_variable(
+    platform: str, step: InProcess, sim: Simulator
 ) -> None:
-    process.base |= {"WALLARM_API_HOST": "", "WALLARM_CLOUD_REGION": region}
-    process.base |= {"HTTPS_PROXY": proxy_to_clouds, "STOP_RECORDING_CA_CERT": ca_pem}
-    url = f"{portal}/testing/testruns/5080"
-    ran = process("github")
-    assert ran.results[0]["url"] == url
-    assert f"[5080]({url})" in ran.summary
-    assert process("gitlab").exit_code == 0
-    links = json.loads((process.directory / "stop-recording.links.json").read_text())
+    bad = {"token": "a b", "cloud_region": "mars", "test_run_id": "a/b", "timeout": "soon"}
+    bad |= {"quiet_period": "-1", "min_baselines": "few", "dry_run": "maybe"}
+    ran = step(platform, **{INPUTS[name].variable: value for name, value in bad.items()})
+    assert (ran.exit_code, sim.calls) == (2, [])
+    lines = [f"{name} ({INPUTS[name].variable})" for name in bad]
+    assert [error.partition(": ")[0] for error in ran.errors] == lines
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_a_misspelt_variable_is_warned_of_and_an_output_is_not(platform: str, step: InProcess) -> None:
+    misspelt = {"STOP_RECORDING_TIMOUT": "1", "STOP_RECORDING_XYZ": "1", "STOP_RECORDING_STATUS": "stopped"}
+    ran = step(platform, **misspelt)
+    assert ran.exit_code == 0
+    assert re.findall("(?:::warning::|warning: )the variable (.*)", ran.log) == [
+        "STOP_RECORDING_TIMOUT is unknown and ignored; did you mean STOP_RECORDING_TIMEOUT?",
+        "STOP_RECORDING_XYZ is unknown and ignored",
+    ]
+
+
+@pytest.mark.parametrize(("region", "site"), [("us", "us1."), ("eu", ""), ("me", "me1.")])
+def test_every_platform_links_to_the_run_in_the_portal(
+    region: str, site: str, step: InProcess, ca: trustme.CA, ca_pem: str
+) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert(f"{site}api.wallarm.com").configure_cert(tls)
+    step.base |= {"WALLARM_API_HOST": "", "WALLARM_CLOUD_REGION": region, "STOP_RECORDING_CA_CERT": ca_pem}
+    with Simulator(token=TOKEN, tls=tls) as cloud, Proxy(route_to=cloud.host) as proxy:
+        cloud.state.create_run("first")
+        github, gitlab = (step(platform, HTTPS_PROXY=proxy.url) for platform in ("github", "gitlab"))
+    assert (github.exit_code, gitlab.exit_code) == (0, 0)
+    url = f"https://{site}my.wallarm.com/testing/testruns/5080"
+    assert github.results[0]["url"] == url
+    assert f"[5080]({url})" in github.summary
+    links = json.loads((step.directory / "stop-recording.links.json").read_text())
     assert links == {"Wallarm FAST": [{"external_link": {"label": "Test run 5080", "url": url}}]}

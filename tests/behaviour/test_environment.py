@@ -1,106 +1,171 @@
 """Wherever the step runs: files and streams that fail, odd environments, proxies, certificates, addresses."""
 
+import ctypes
 import os
 import re
+import select
 import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 
-from tests.conftest import PLATFORMS, ROOT, TOKEN, AsProcess, InProcess, Ran, assert_stopped
+from tests.conftest import PLATFORMS, ROOT, SOON, TOKEN, AsProcess, InProcess, Ran, assert_stopped
 from tests.tools.proxy import Proxy
 from tests.tools.simulator import Simulator, faults
 
-RunWith = Callable[..., Ran]
-FILES = [("github", "GITHUB_OUTPUT"), *((name, "STOP_RECORDING_OUTPUT_FILE") for name in PLATFORMS)]
-ODD_ENVIRONMENTS = [
-    *[{}, dict.fromkeys("HOME PATH TMPDIR TZ LC_ALL".split(), "")],
-    dict.fromkeys("HOME PATH TMPDIR TZ NETRC SSL_CERT_FILE SSL_CERT_DIR".split(), "/nonexistent"),
-    {"LC_ALL": "POSIX", "PYTHONIOENCODING": "ascii", "REQUEST_METHOD": "GET", "HOME": "/dev/null"},
+FILES = [("github", "GITHUB_OUTPUT"), *((name, "INPUT_OUTPUT_FILE") for name in PLATFORMS)]
+TOO_LONG = "x" * 300
+CANNOT_BE_OPENED = {"pipe": "it is a pipe", "missing/x": "No such file", "file/x": "Not a directory"}
+CANNOT_BE_OPENED |= {TOO_LONG: "File name too long"}
+short = "{:.20}".format  # names a case
+STREAMS = ["github stdout", "gitlab stderr", "console stderr", "console stdout"]
+FULL = "No space left on device"
+BROKEN_STREAMS = [
+    *((stream, reason, "5080") for stream in STREAMS for reason in ("Broken pipe", "it is closed", FULL)),
+    *((stream, FULL, "1") for stream in ("github stdout", "console stdout")),
+    *((stream, "stalled", "5080") for stream in ("github stdout", "console stderr")),
 ]
-DIRECT = ["127.0.0.1", "localhost,127.0.0.1", "*", "a.example, 127.0.0.1 ", "x,*"]
-THROUGH = ["", " , ,", "a.example", ".a", "*.a", "10.0.0.0/8", "::1", "http://x"]
-DOWN = [f"{scheme}_PROXY=http://me:geheim@127.0.0.1:{{}}" for scheme in ("HTTP", "HTTPS")]
-NOWHERE = [f"HTTP_PROXY=http://{host}" for host in ("[", "a b:1", "proxy.invalid")]
-NOT_PROXIES = [f"HTTP_PROXY={url}" for url in ("ftp://proxy:3128", "socks5://proxy:1", "://", "http://\x7f")]
-NOT_PROXIES += ["ALL_PROXY=ftp://proxy:1", "NO_PROXY=[::1]", "NO_PROXY=host:x", "NO_PROXY=\x7f"]
+ODD_ENVIRONMENTS = {
+    "none": {},
+    "empty": dict.fromkeys("HOME PATH TMPDIR TZ LC_ALL".split(), ""),
+    "missing": dict.fromkeys("HOME PATH TMPDIR TZ NETRC SSL_CERT_FILE SSL_CERT_DIR".split(), "/nonexistent"),
+    "ascii": {"LC_ALL": "POSIX", "PYTHONIOENCODING": "ascii", "REQUEST_METHOD": "GET", "HOME": "/dev/null"},
+}
+DIRECT = ["127.0.0.1", "[::1], 127.0.0.1", "*"]
+THROUGH = ["fd00::/8", "[::1]", "fe80::/10", "a:b", "\xfc.example", "\x7f", "127.0.0.1:1"]
 
 
-def test_a_pipe_is_bad_input_for_outputs_and_a_warning_for_the_summary(
-    step: InProcess, sim: Simulator
+def told(ran: Ran) -> set[tuple[str, str]]:
+    """Return the status and the record id that the outputs have, wherever they could be written."""
+    places = [re.findall(r"(?m)^([A-Z_]+)=(.*)$", text) for text in (ran.stdout, ran.dotenv or "")]
+    assert all(len(rows) == len(dict(rows)) for rows in places), "written twice"
+    found = {(dict(rows)["STOP_RECORDING_STATUS"], dict(rows)["TEST_RECORD_ID"]) for rows in places if rows}
+    return found | ({(ran.outputs["status"], ran.outputs["test_record_id"])} if ran.github_output else set())
+
+
+def run_process(process: AsProcess, platform: str, popen: dict[str, Any], **env: str) -> Ran:
+    """Run the step as a process with these arguments of Popen."""
+    environ = process.environ(platform, env)
+    child = subprocess.run(
+        [sys.executable, str(ROOT / "entrypoint.py")],
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **popen},
+        env=environ,
+        cwd=process.directory,
+        text=True,
+        timeout=3 * SOON,
+        check=False,
+    )
+    return process.ran(child.returncode, child.stdout or "", child.stderr or "", environ, 0)
+
+
+@pytest.mark.parametrize("file", CANNOT_BE_OPENED, ids=short)
+@pytest.mark.parametrize(("platform", "variable"), FILES)
+def test_an_output_file_that_cannot_be_opened_is_bad_input_before_any_request(
+    platform: str, variable: str, file: str, step: InProcess, sim: Simulator
 ) -> None:
+    (step.directory / "file").touch()
     os.mkfifo(step.directory / "pipe")
     # With a reader, so that a step that opened the pipe would not hang.
     reader = os.open(step.directory / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-    for platform, variable in FILES:
-        ran = step(platform, real_time=False, **{variable: "pipe"})
-        assert (ran.exit_code, sim.calls, len(ran.errors)) == (2, [], 1)
-        assert re.match(f"({variable}|output_file): 'pipe' cannot be written: it is a pipe", ran.errors[0])
-    ran = step("github", GITHUB_STEP_SUMMARY="pipe")
-    assert_stopped(ran, sim)
-    assert "\n::warning::no job summary: 'pipe' cannot be written: it is a pipe" in ran.stdout
+    step.base["STOP_RECORDING_OUTPUT_FILE"] = "x.env"
+    ran = step(platform, **{variable: file})
     os.close(reader)
+    name = variable.replace("INPUT_OUTPUT_FILE", "output_file (STOP_RECORDING_OUTPUT_FILE)")
+    (error,) = ran.errors
+    assert error.startswith(f"{name}: '{file[:40]}")
+    assert f" cannot be written: {CANNOT_BE_OPENED[file]}" in error
+    assert (ran.exit_code, sim.calls) == (2, [])
+    assert told(ran) == ({("bad_input", "")} if platform != "gitlab" else set())
 
 
-@pytest.mark.parametrize("test_run", ["5080", "1"])
+@pytest.mark.parametrize("setting", ["TEST_RUN_ID=5080", "INPUT_MIN_BASELINES=9", "TEST_RUN_ID=1"])
 @pytest.mark.parametrize(("platform", "variable"), FILES)
-def test_a_full_disk_costs_only_the_outputs_on_it_and_no_failure_its_exit_code(
-    platform: str, variable: str, test_run: str, step: InProcess, sim: Simulator
+def test_a_disk_that_is_full_at_the_end_fails_the_step_and_whatever_can_be_written_says_so(
+    platform: str, variable: str, setting: str, step: InProcess
 ) -> None:
-    env = {"STOP_RECORDING_OUTPUT_FILE": "x.env", variable: "/dev/full", "TEST_RUN_ID": test_run}
-    ran = step(platform, real_time=False, **env)
-    exit_code, record = (2, "9058") if test_run == "5080" else (4, "")
-    problem = "outputs: '/dev/full' cannot be written: No space left on device"
-    assert (ran.exit_code, ran.log.count(problem), len(ran.errors)) == (exit_code, 1, 1)
-    assert (problem in ran.errors) == ("test record 9058" in ran.log) == (exit_code == 2)
-    assert sim.state.get("5080")["recording"] is (test_run == "1")
-    if platform == "console" or variable == "GITHUB_OUTPUT":
-        assert ran.variables["TEST_RECORD_ID"] == record
+    step.base |= {"STOP_RECORDING_OUTPUT_FILE": "x.env", **dict([setting.split("=")])}
+    ran = step(platform, **{variable: "/dev/full"})
+    found = setting != "TEST_RUN_ID=1"
+    assert ran.exit_code == (2 if found else 4)
+    outputs = ("bad_input", "9058") if found else ("not_found", "")
+    assert told(ran) == ({outputs} if platform != "gitlab" else set())
+    assert ran.errors[-1] == f"the file '/dev/full' cannot be written: {FULL}"
+    assert len(ran.errors) == (1 if setting == "TEST_RUN_ID=5080" else 2)
     if platform == "github":
-        assert ("| 9058 |" in ran.summary) == bool(record)
-        assert ran.outputs.get("test_record_id") == (record if variable != "GITHUB_OUTPUT" else None)
+        assert ran.summary.count("###") == 1
+        assert ran.summary.startswith(f"### Wallarm FAST: {'Output not written' if found else 'No such'}")
+        assert ("| 9058 |" in ran.summary) is found
 
 
-@pytest.mark.parametrize("test_run", ["5080", "1"])
-@pytest.mark.parametrize("reason", ["Broken pipe", "No space left on device"])
-@pytest.mark.parametrize("broken", ["github stdout", "gitlab stderr", "console stderr", "console stdout"])
-def test_a_stream_that_nobody_reads_keeps_no_recording_on_and_costs_only_the_outputs_on_it(
-    broken: str, reason: str, test_run: str, process: AsProcess, sim: Simulator
+@pytest.mark.parametrize("file", ["pipe", TOO_LONG, "/dev/full"], ids=short)
+def test_a_summary_that_cannot_be_written_is_a_warning(file: str, step: InProcess, sim: Simulator) -> None:
+    os.mkfifo(step.directory / "pipe")
+    ran = step("github", GITHUB_STEP_SUMMARY=file)
+    assert_stopped(ran, sim)
+    assert f"\n::warning::no job summary: the file '{file}' cannot be written: " in ran.stdout
+
+
+def test_a_folder_that_may_not_be_searched_is_bad_input_for_outputs_and_a_warning_for_the_summary(
+    process: AsProcess, sim: Simulator
 ) -> None:
-    platform, name = broken.split()
+    def heed_permissions() -> None:
+        """Drop what lets root open anything: CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, by PR_CAPBSET_DROP."""
+        for capability in (1, 2):
+            ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
+
+    (process.directory / "locked").mkdir(mode=0)
+    env = {"STOP_RECORDING_OUTPUT_FILE": "locked/x.env", "GITHUB_STEP_SUMMARY": "locked/summary"}
+    ran = run_process(process, "github", {"preexec_fn": heed_permissions}, **env)
+    assert (ran.exit_code, sim.calls, told(ran)) == (2, [], {("bad_input", "")})
+    problem = "'locked/x.env' cannot be written: Permission denied"
+    assert ran.errors == [f"output_file (STOP_RECORDING_OUTPUT_FILE): {problem}"]
+    assert "\n::warning::no job summary: the file 'locked/summary' cannot be written: " in ran.stdout
+
+
+def broken_stream(reason: str) -> tuple[int, ...]:
+    """Return the ends of a stream, the last of which cannot be written for this reason."""
+    if reason == FULL:
+        return (os.open("/dev/full", os.O_WRONLY),)
     reader, writer = os.pipe()
-    os.close(reader)
-    with os.fdopen(writer, "wb") as gone, Path("/dev/full").open("wb") as full:
-        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        streams[name] = (gone if reason == "Broken pipe" else full).fileno()
-        ran = subprocess.run(
-            [sys.executable, str(ROOT / "entrypoint.py")],
-            env=process.environ(platform, {"TEST_RUN_ID": test_run}),
-            cwd=process.directory,
-            stdout=streams["stdout"],
-            stderr=streams["stderr"],
-            text=True,
-            check=False,
-        )
-    assert "Traceback" not in f"{ran.stdout}{ran.stderr}"
-    failed = broken == "console stdout"
-    assert ran.returncode == (4 if test_run == "1" else 2 if failed else 0)
+    if reason == "Broken pipe":
+        os.close(reader)
+        return (writer,)
+    while select.select([], [writer], [], 0)[1]:
+        os.write(writer, b"x" * 4096)
+    return reader, writer
+
+
+@pytest.mark.parametrize(("stream", "reason", "test_run"), BROKEN_STREAMS)
+def test_a_stream_that_cannot_be_written_keeps_no_recording_on_and_costs_only_what_is_printed_there(
+    stream: str, reason: str, test_run: str, process: AsProcess, sim: Simulator
+) -> None:
+    platform, name = stream.split()
+    ends = broken_stream(reason)
+    popen: dict[str, Any] = {name: ends[-1]}
+    if reason == "it is closed":
+        popen["preexec_fn"] = lambda: os.close(1 if name == "stdout" else 2)
+    ran = run_process(process, platform, popen, TEST_RUN_ID=test_run, STOP_RECORDING_OUTPUT_FILE="x.env")
+    for end in ends:
+        os.close(end)
     assert sim.state.get("5080")["recording"] is (test_run == "1")
-    if failed:
-        assert len(re.findall("(?m)^error: ", ran.stderr)) == 1
-        assert ran.stderr.count(f"outputs: stdout cannot be written: {reason}") == 1
-    else:
-        files = {"github": process.github_output, "gitlab": process.directory / "stop-recording.env"}
-        outputs = files[platform].read_text() if platform in files else ran.stdout
-        assert re.search(r"[=\n]not_found\n" if test_run == "1" else r"[=\n]9058\n", outputs)
+    outputs_fail = stream == "console stdout"
+    exit_code = 4 if test_run == "1" else 2 if outputs_fail else 0
+    status = {0: "stopped", 2: "bad_input", 4: "not_found"}[exit_code]
+    assert (ran.exit_code, told(ran)) == (exit_code, {(status, "9058" if test_run == "5080" else "")})
+    if outputs_fail:
+        assert ran.errors[test_run == "1" :] == [f"stdout cannot be written: {reason}"]
+        assert "Traceback" not in ran.stderr
+    else:  # nothing lands on the other stream but what belongs there
+        assert re.fullmatch("([A-Z_]+=.*\n){5}" if platform == "console" else "", ran.log)
 
 
-@pytest.mark.parametrize("env", ODD_ENVIRONMENTS, ids=str)
+@pytest.mark.parametrize("env", ODD_ENVIRONMENTS.values(), ids=ODD_ENVIRONMENTS)
 def test_no_variables_but_the_inputs_matter_and_no_file_appears(
     env: dict[str, str], process: AsProcess, sim: Simulator
 ) -> None:
@@ -141,29 +206,26 @@ def proxy() -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def run_with(step: InProcess, monkeypatch: pytest.MonkeyPatch) -> RunWith:
-    """Runs the step with variables that this process, too, has in its environment, where libraries look."""
-
-    def run(**env: str) -> Ran:
-        for name, value in env.items():
-            monkeypatch.setenv(name, value)
-        return step("github", real_time=False, RUNNER_DEBUG="1", **env)
-
-    return run
+def tls(step: InProcess, tls_sim: Simulator, ca_pem: str) -> Simulator:
+    """`tls_sim`, which `step` now goes to."""
+    step.base |= {"WALLARM_API_HOST": tls_sim.url, "STOP_RECORDING_CA_CERT": ca_pem}
+    return tls_sim
 
 
-@pytest.fixture
-def tls(tls_sim: Simulator, ca_pem: str) -> dict[str, str]:
-    """The inputs that lead to `tls_sim`."""
-    return {"WALLARM_API_HOST": tls_sim.url, "STOP_RECORDING_CA_CERT": ca_pem}
-
-
-@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
+@pytest.mark.parametrize("setting", ["HTTPS_PROXY=http", "https_proxy=", "ALL_PROXY=https", "all_proxy="])
 def test_https_goes_through_the_proxy_which_never_sees_the_token(
-    variable: str, run_with: RunWith, tls: dict[str, str], proxy: Proxy, tls_sim: Simulator
+    setting: str, step: InProcess, proxy: Proxy, tls: Simulator, server_tls: ssl.SSLContext
 ) -> None:
-    assert_stopped(run_with(**{variable: proxy.url}, **tls), tls_sim)
-    assert proxy.asked == [f"CONNECT {tls_sim.host}"]
+    """Each request has a tunnel of its own. A proxy that speaks TLS has a certificate of ca_cert."""
+    variable, scheme = setting.split("=")
+    proxy.tls = server_tls if scheme == "https" else None
+    step.base |= {variable: proxy.url.replace("http", scheme).removeprefix("://")}
+    tls.state.create_run("second")
+    tls.faults.add(faults.reset_after(), on="stop", run=5081)
+    ran = step("github", TEST_RUN_ID="5080 5081", HTTP_PROXY="http://x.invalid")
+    assert ran.exit_code == 0
+    assert [result["already_stopped"] for result in ran.results] == [False, True]
+    assert proxy.asked == 3 * [f"CONNECT {tls.host}"]
     assert len(proxy.seen) > 500  # the whole tunnel was watched
     assert TOKEN.encode() not in proxy.seen
     assert b"test_run" not in proxy.seen
@@ -171,58 +233,26 @@ def test_https_goes_through_the_proxy_which_never_sees_the_token(
 
 @pytest.mark.parametrize("setting", ["HTTP_PROXY=http://", "http_proxy=", "ALL_PROXY=http://me:geheim@"])
 def test_http_goes_through_the_proxy_whose_password_is_not_shown(
-    setting: str, run_with: RunWith, proxy: Proxy, sim: Simulator
+    setting: str, step: InProcess, proxy: Proxy, sim: Simulator
 ) -> None:
-    variable, start_of_value = setting.split("=")
-    ran = run_with(**{variable: proxy.url.replace("http://", start_of_value)})
+    variable, start = setting.split("=")
+    step.base |= {variable: start + proxy.url.removeprefix("http://"), "HTTPS_PROXY": "http://x.invalid"}
+    ran = step("github", RUNNER_DEBUG="1")
     assert_stopped(ran, sim)
     assert proxy.asked == [f"POST {sim.url}/v1/test_run/5080/action/stop"]
     assert (b"Basic bWU6Z2VoZWlt" in proxy.seen) == ("geheim" in setting)
     assert "geheim" not in ran.log
 
 
-@pytest.mark.parametrize("no_proxy", [*DIRECT, *THROUGH])
-def test_no_proxy_and_the_proxy_for_https_are_heeded(
-    no_proxy: str, run_with: RunWith, proxy: Proxy, sim: Simulator
+@pytest.mark.parametrize("no_proxy", [*DIRECT, *THROUGH], ids=ascii)
+def test_no_entry_of_no_proxy_is_an_error_and_one_that_means_the_host_makes_the_connection_direct(
+    no_proxy: str, step: InProcess, proxy: Proxy, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ran = run_with(HTTPS_PROXY="http://127.0.0.1:9", HTTP_PROXY=proxy.url, NO_PROXY=no_proxy)
-    assert_stopped(ran, sim)
+    for variable, value in {"NO_PROXY": no_proxy, "HTTP_PROXY": proxy.url}.items():
+        monkeypatch.setenv(variable, value)  # where libraries would look
+        step.base[variable] = value
+        assert_stopped(step("github"), sim)
     assert len(proxy.asked) == (0 if no_proxy in DIRECT else 1)
-
-
-def test_an_answer_lost_in_a_tunnel_is_found_out_and_other_runs_go_through_it_as_well(
-    run_with: RunWith, tls: dict[str, str], proxy: Proxy, tls_sim: Simulator
-) -> None:
-    ids = ["5080", *(str(tls_sim.state.create_run("another").id) for _ in range(3))]
-    tls_sim.faults.add(faults.reset_after(), on="stop", run="5080")
-    ran = run_with(HTTPS_PROXY=proxy.url, TEST_RUN_ID=" ".join(ids), **tls)
-    assert ran.exit_code == 0
-    assert [result["already_stopped"] for result in ran.results] == [True, False, False, False]
-    assert set(proxy.asked) == {f"CONNECT {tls_sim.host}"}
-
-
-@pytest.mark.parametrize("status", [403, 407, 502])
-def test_a_proxy_that_refuses_a_tunnel_is_unreachable(
-    status: int, run_with: RunWith, tls: dict[str, str], tls_sim: Simulator
-) -> None:
-    with Proxy(refuse=status) as refusing:
-        ran = run_with(HTTPS_PROXY=refusing.url, STOP_RECORDING_TIMEOUT="10", **tls)
-    assert (ran.exit_code, tls_sim.calls) == (6, [])
-    assert str(status) in ran.errors[0]
-
-
-@pytest.mark.parametrize("setting", [*DOWN, *NOWHERE, *NOT_PROXIES])
-def test_a_proxy_that_is_not_there_is_unreachable_and_nonsense_is_bad_input(
-    setting: str, closed_port: int, run_with: RunWith, sim: Simulator
-) -> None:
-    variable, value = setting.format(closed_port).split("=")
-    scheme = "https" if variable == "HTTPS_PROXY" else "http"
-    host = f"{scheme}://{sim.host}"
-    ran = run_with(**{variable: value}, WALLARM_API_HOST=host, STOP_RECORDING_TIMEOUT="1")
-    assert (ran.exit_code, sim.calls) == (2 if setting in NOT_PROXIES else 6, [])
-    (error,) = ran.errors
-    assert (variable if setting in NOT_PROXIES else "test run 5080: no connection to 127.0.0.1") in error
-    assert "geheim" not in ran.log
 
 
 @pytest.mark.parametrize("ca_cert", ["file", "text", "another", ""])

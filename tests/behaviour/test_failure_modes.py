@@ -4,13 +4,16 @@ import math
 import os
 import re
 import signal
+import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.conftest import LOOK, ROOT, SOON, STOP, STOP_BY_RECORD, InProcess
+from tests.conftest import LOOK, ROOT, SOON, STOP, InProcess
 from tests.tools.simulator import Exchange, Simulator, faults
+from wallarm_fast.stop.outputs import DOTENV_NAMES
 
 PAGE = (ROOT / "docs" / "failure-modes.md").read_text("utf-8")
 ROWS = re.findall(r"(?m)^\| (.+?) \| (.+?) \| (\d+) \|$", PAGE)
@@ -19,7 +22,7 @@ STATUSES = (
     "too_few_baselines"
 ).split()
 RETRIED = r"tried \d\d times"
-Change = Callable[[InProcess, Simulator], object]
+Change = Callable[[InProcess, Simulator, pytest.MonkeyPatch], object]
 
 
 class Case:
@@ -32,7 +35,7 @@ class Case:
 
 
 def rules(**wanted: Any) -> Change:  # noqa: ANN401 - the fields of Rules
-    return lambda step, sim: vars(sim.state.rules).update(wanted)
+    return lambda step, sim, patch: vars(sim.state.rules).update(wanted)
 
 
 def omit(field: str) -> Change:
@@ -40,25 +43,19 @@ def omit(field: str) -> Change:
 
 
 def show(**overrides: object) -> Change:
-    return lambda step, sim: sim.state.find("5080").overrides.update(overrides)
-
-
-def fault(what: faults.Fault, on: faults.On | None = None) -> Change:
-    return lambda step, sim: sim.faults.add(what, on)
-
-
-def always(what: faults.Fault) -> Change:
-    return lambda step, sim: sim.faults.add(what, times=None)
+    return lambda step, sim, patch: sim.state.find("5080").overrides.update(overrides)
 
 
 def arrive(count: int, over: float) -> Change:
-    """Baselines arrive on the clock of the step."""
+    return lambda step, sim, patch: sim.state.record("5080", count, over)
 
-    def change(step: InProcess, sim: Simulator) -> None:
-        sim.state.clock = step.clock.monotonic
-        sim.state.record("5080", count, over)
 
-    return change
+def fault(what: faults.Fault, on: faults.On | None = None, times: int | None = 1) -> Change:
+    return lambda step, sim, patch: sim.faults.add(what, on, times)
+
+
+def always(what: faults.Fault, on: faults.On | None = None) -> Change:
+    return fault(what, on, times=None)
 
 
 def kill(number: signal.Signals) -> Change:
@@ -71,41 +68,49 @@ def kill(number: signal.Signals) -> Change:
     return fault(hang)
 
 
+def dead_address_first(step: InProcess, sim: Simulator, patch: pytest.MonkeyPatch) -> None:
+    """Let localhost have two addresses, of which the first is dead."""
+    find, addresses = socket.getaddrinfo, {"localhost": ["127.0.0.2", "127.0.0.1"]}
+
+    def find_all(host: str, *args: Any, **kwargs: Any) -> list[Any]:  # noqa: ANN401 - as getaddrinfo
+        return [found for name in addresses.get(host, [host]) for found in find(name, *args, **kwargs)]
+
+    patch.setattr(socket, "getaddrinfo", find_all)
+
+
+ON = {"recording": True, "test_record_id": 9058}
 CASES = {
     "the answer says that recording is off and names the record": Case(calls=[STOP]),
     "the answer does not name the record": Case(rules(omit_in_stop={"test_record_id"}), calls=[STOP, LOOK]),
     "the record is never named": Case(omit("test_record_id"), says="off, but the API named no test record"),
+    "an accepted stop has no effect": Case(fault(faults.envelope(200, ON), "stop"), says="the stop again"),
     "recording is still on at the deadline": Case(rules(stop_delay=1000), says="still on", record="9058"),
-    "the record is named, but no answer contains `recording`": Case(
-        omit("recording"), says="::warning::test run 5080: the API accepted the stop"
-    ),
+    "the record is named, but no answer contains `recording`": Case(omit("recording"), says="::warning::"),
     "recording was already off": Case(
-        rules(second_stop="refuse"),
-        lambda step, sim: sim.state.stop("5080"),
-        says="was already stopped",
+        rules(second_stop="refuse"), lambda step, sim, patch: sim.state.stop("5080"), says="was already"
     ),
-    "the answer to the stop is lost": Case(fault(faults.reset_after(), on="stop"), calls=[STOP, LOOK]),
-    "the API knows the run, but not the call that stops it": Case(
-        rules(stop_call_unknown=404), calls=[STOP, LOOK, STOP_BY_RECORD]
-    ),
+    "the answer to the stop is lost": Case(fault(faults.reset_after(), "stop"), calls=[STOP, LOOK]),
+    "the API does not know the call that stops it": Case(rules(stop_call_unknown=404), says="by test record"),
     "one of several runs fails": Case(test_run_id="nope,5080", says='"9058","recording":false'),
     "baselines still arrive during `quiet_period`": Case(arrive(20, over=30), quiet_period="5", says=":25,"),
-    "baselines never stop arriving": Case(arrive(1000, over=1000), quiet_period="5", says="kept arriving"),
-    "no baselines were recorded": Case(
-        show(baseline_count=0), says="::warning::.*an empty test record cannot be copied"
+    "too few baselines by then": Case(arrive(1, over=60), quiet_period="5", min_baselines="6", says=":6,"),
+    "baselines never stop arriving": Case(arrive(1000, over=1000), quiet_period="5", says="late ones may be"),
+    "`quiet_period` is too close to `timeout`": Case(quiet_period="118", says="after 115 s at the latest"),
+    "the API cannot be asked during `quiet_period`": Case(
+        always(faults.answer(503), on="GET"), quiet_period="5", says="::warning::.*; waited 5 s instead"
     ),
+    "no baselines were recorded": Case(show(baseline_count=0), says="::warning::.* cannot be copied"),
     "fewer than `min_baselines` were recorded": Case(min_baselines="6", calls=[STOP], says=r"fewer .*\(6\)"),
+    "the same, and another run is not found": Case(test_run_id="5080,nope", min_baselines="6", record="9058"),
     "`min_baselines` is set, but no answer contains `baseline_count`": Case(
         omit("baseline_count"), min_baselines="1", says="did not say how many"
     ),
     "the token is refused (401, 403)": Case(token="another", calls=[STOP]),
     "there is no such test run": Case(test_run_id="5081"),
-    "any other refusal (4xx)": Case(fault(faults.answer(400), on="stop"), calls=[STOP, LOOK], record="9058"),
-    "HTTP 200 with an envelope `status` of 400 or more": Case(
-        fault(faults.envelope(400, "no"), on="stop"), calls=[STOP, LOOK], record="9058"
-    ),
+    "any other refusal (4xx)": Case(fault(faults.answer(400), "stop"), calls=[STOP, LOOK], record="9058"),
+    "HTTP 200, but `status` is 400 or more": Case(fault(faults.envelope(400, "no"), "stop"), record="9058"),
     "408, 423, 425, 429 or 5xx, temporarily": Case(
-        *(fault(faults.answer(c), on="stop") for c in (408, 423, 425, 429, 500, 502, 503, 504, 522, 599))
+        *(fault(faults.answer(c), "stop") for c in (408, 423, 425, 429, 500, 502, 503, 504, 522, 599))
     ),
     "408, 423, 425, 429 or 5xx until the deadline": Case(always(faults.answer(503)), says=RETRIED),
     "`Retry-After` asks for more time than is left": Case(
@@ -113,18 +118,31 @@ CASES = {
     ),
     "a redirect": Case(always(faults.answer(302, headers={"Location": "/x"})), calls=[STOP, LOOK]),
     "an answer that is not JSON, damaged or over 1 MiB": Case(always(faults.answer(200, "no")), says=RETRIED),
+    "an answer about another test run": Case(always(faults.envelope(200, {**ON, "id": 1})), says=RETRIED),
     "a malformed record id": Case(show(test_record_id="../../etc"), calls=[STOP]),
-    "no connection, or an unknown host": Case(api_host="http://127.0.0.1:{1}", says=RETRIED),
+    "no connection, or an unknown host": Case(api_host="http://127.0.0.1:{closed_port}", says=RETRIED),
+    "one of several addresses is dead": Case(dead_address_first, api_host="http://localhost:{sim_port}"),
     "no answer, or one that is too slow": Case(always(faults.silence()), timeout="1", says="timed out"),
-    "an untrusted, expired or mismatched certificate": Case(api_host="{0}", says="is not trusted"),
-    "invalid inputs": Case(test_run_id="a/b", timeout="x", calls=[], says=r"::test_run_id(.|\n)*timeout"),
-    "the output file cannot be written": Case(output_file="missing/file", calls=[]),
-    "the job summary cannot be written": Case(
-        GITHUB_STEP_SUMMARY="missing/file", says="::warning::no job summary"
+    "an untrusted, expired or mismatched certificate": Case(api_host="{tls_sim.url}", says="is not trusted"),
+    "a port that does not speak TLS": Case(api_host="https://{sim.host}", says="{sim.host} does not speak"),
+    "a proxy that refuses the credentials (407)": Case(
+        always(faults.answer(407)), HTTP_PROXY="http://user:word@{sim.host}", says="proxy {sim.host}: .*407"
     ),
-    "SIGINT": Case(kill(signal.SIGINT), says="interrupted by SIGINT"),
-    "SIGTERM": Case(kill(signal.SIGTERM), says="interrupted by SIGTERM"),
-    "a bug": Case(lambda step, sim: vars(step.clock).update(wall=None), always(faults.answer(503))),
+    "invalid inputs": Case(test_run_id="a/b", timeout="x", calls=[], says=r"::test_run_id(.|\n)*::timeout"),
+    "a misspelt variable `STOP_RECORDING_...`": Case(STOP_RECORDING_TIMOUT="1", says="did you mean"),
+    "the output file cannot be written": Case(output_file="missing/file", calls=[]),
+    "the file system is full at the end": Case(output_file="/dev/full", says="No space left", record="9058"),
+    "stdout is closed, and outputs go there": Case(
+        lambda step, sim, patch: patch.setattr(sys, "stdout", None),
+        says="stdout cannot be written: it is closed",
+        record="9058",
+        GITHUB_ACTIONS="false",
+        STOP_RECORDING_OUTPUT_FILE="stop.env",
+    ),
+    "the job summary cannot be written": Case(GITHUB_STEP_SUMMARY="missing/file", says="::no job summary"),
+    "SIGINT": Case(kill(signal.SIGINT), says="interrupted by SIGINT; recording may still be on"),
+    "SIGTERM": Case(kill(signal.SIGTERM), says="interrupted by SIGTERM; recording may still be on"),
+    "a bug": Case(lambda step, sim, patch: vars(step.clock).update(wall=None), always(faults.answer(503))),
 }
 
 
@@ -133,21 +151,24 @@ def test_the_step_does_what_the_page_says(  # noqa: PLR0913, PLR0917 - columns a
     row: str, action: str, code: str, step: InProcess, sim: Simulator, tls_sim: Simulator, closed_port: int
 ) -> None:
     case, exit_code, started = CASES[row], int(code), step.clock.now
-    for change in case.changes:
-        change(step, sim)
+    words = {"sim": sim, "sim_port": sim.server_address[1], "tls_sim": tls_sim, "closed_port": closed_port}
     env = {
-        name if name.isupper() else f"INPUT_{name.upper()}": value.format(tls_sim.url, closed_port)
+        name if name.isupper() else f"INPUT_{name.upper()}": value.format(**words)
         for name, value in case.env.items()
     }
-    ran = step("github", real_time=False, **env)
+    sim.state.clock = step.clock.monotonic
+    with pytest.MonkeyPatch.context() as patch:
+        for change in case.changes:
+            change(step, sim, patch)
+        ran = step("github", **env)
     assert ran.exit_code == exit_code
-    assert ran.outputs["status"] == (STATUSES[exit_code] if exit_code < 128 else "interrupted")
-    assert re.search(case.says, ran.log + ran.github_output)
+    assert re.search(case.says.format(**words), ran.log + ran.github_output)
     assert case.calls in (None, sim.calls)
+    outputs = ran.outputs or {name: ran.variables[variable] for name, variable in DOTENV_NAMES.items()}
+    assert outputs["status"] == (STATUSES[exit_code] if exit_code < 128 else "interrupted")
+    assert outputs["test_record_id"] == (case.record or ("9058" if exit_code in {0, 8} else ""))
     assert bool(ran.errors) == bool(exit_code)
     assert ("\n| " in ran.log) == (exit_code == 1)  # a traceback
-    record = case.record or ("9058" if exit_code in {0, 8} else "")
-    assert ran.outputs["test_record_id"] == record
     assert exit_code not in {0, 8} or sim.state.find("5080").record.stopped_at < math.inf
     assert "fails at once" not in action or step.clock.slept == []
     assert step.clock.now - started <= 120

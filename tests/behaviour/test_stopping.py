@@ -44,12 +44,11 @@ def test_github_gets_every_output(process: AsProcess) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("string_ids", "expected"), [(False, "9059"), (True, "rec_9059")])
-def test_the_test_record_can_be_copied(
-    string_ids: bool, expected: str, step: InProcess, sim: Simulator
-) -> None:
-    sim.state.rules.string_ids = string_ids
+@pytest.mark.parametrize("record_id", [0, 10**12, 10**127, "9059", "rec_9059"])
+def test_the_test_record_can_be_copied(record_id: int | str, step: InProcess, sim: Simulator) -> None:
     run = sim.state.create_run("another")
-    record_id = step("gitlab", TEST_RUN_ID=str(run.id)).variables["TEST_RECORD_ID"]
-    assert record_id == expected
-    sim.state.copy_run("copy", record_id)
+    run.record.id = record_id
+    sim.state.records[str(record_id)] = run.record
+    handed_on = step("gitlab", TEST_RUN_ID=str(run.id)).variables["TEST_RECORD_ID"]
+    assert handed_on == str(record_id)
+    sim.state.copy_run("copy", handed_on)

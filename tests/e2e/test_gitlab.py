@@ -72,7 +72,7 @@ def run_pipeline(
         "WALLARM_API_TOKEN": TOKEN,
         "WALLARM_API_HOST": simulator.host,
         **dict.fromkeys(("STOP_RECORDING_CA_CERT", "CURL_CA_BUNDLE"), "/ca.pem"),
-        "STOP_RECORDING_IMAGE": STEP_IMAGE,
+        "FAST_STEP_IMAGE": STEP_IMAGE,
     }
 
     def run_jobs(*jobs: str, **more: str) -> Completed:

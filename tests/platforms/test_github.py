@@ -30,8 +30,8 @@ from wallarm_fast.stop.results import StopReport, StopResult
 def test_the_token_and_nothing_else_is_masked_on_the_very_first_line(
     env: Mapping[str, str], masked: str | None, step: InProcess
 ) -> None:
-    (step.directory / "token").write_text(f"{TOKEN}\n")
-    ran = step("github", real_time=False, **env)
+    (step.directory / "token").write_text(f"{TOKEN}\n", "utf-8-sig")  # begins with a byte order mark
+    ran = step("github", **env)
     lines = ran.stdout.split("\n")
     commands = [line for line in lines if "add-mask" in line]
     assert commands == lines[: len(commands)] == ([f"::add-mask::{masked}"] if masked else [])
@@ -52,8 +52,19 @@ def test_an_error_is_one_annotation_with_a_title_after_the_group(step: InProcess
     sim.faults.add(faults.envelope(400, "100%\nof %0A::x", http=400), on="POST")
     *_, end, error = step("github", GITHUB_STEP_SUMMARY="").stdout.splitlines()
     assert end == "::endgroup::"
-    start = "::error title=Request refused::test run 5080: the API refused the request (HTTP 400: "
-    assert error == f"{start}100%25 of %250A::x)"
+    start = "::error title=Wallarm FAST%3A Request refused::test run 5080: the API refused the request "
+    assert error == f"{start}(HTTP 400: 100%25 of %250A::x); recording may still be on"
+
+
+TITLES = {"TEST_RUN_ID=": "Bad input", "INPUT_TOKEN=x": "Token refused"}
+TITLES |= {"INPUT_MIN_BASELINES=9": "Too few baselines", "GITHUB_OUTPUT=/dev/full": "Output not written"}
+
+
+@pytest.mark.parametrize(("setting", "title"), TITLES.items())
+def test_the_title_of_an_error_begins_with_wallarm_fast(setting: str, title: str, step: InProcess) -> None:
+    ran = step("github", **dict([setting.split("=")]))
+    (error,) = ran.errors
+    assert f"\n::error title=Wallarm FAST%3A {title}::{error}\n" in ran.stdout
 
 
 def test_bad_input_has_every_output(step: InProcess) -> None:
@@ -87,6 +98,7 @@ def test_the_runner_reads_any_result_back_after_what_earlier_steps_wrote(
     environ = {"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": str(summary)}
     with make_reporter(platform_of(environ)) as reporter:
         reporter.write_outputs(make_publication(StopReport(results), []))
+        reporter.write_summary(make_publication(StopReport(results), []))
     assert summary.read_text().startswith("# Before\n### Wallarm FAST")
     text = output.read_text()
     found = re.findall(r"(\w+)<<(\S+)\n([^\n]*)\n", text)

@@ -1,22 +1,20 @@
 """From the environment to the settings: which source wins, what is refused, and what a refusal shows."""
 
 import re
-from operator import attrgetter
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import PLATFORMS, TOKEN, InProcess, platform_of
+from tests.conftest import PLATFORMS, STOP, TOKEN, InProcess, assert_stopped, platform_of
 from tests.tools.simulator import Simulator
 from wallarm_fast.api.connection import Connection
 from wallarm_fast.errors import InputError
 from wallarm_fast.stop.settings import INPUTS, Settings, read_settings
 
 NEEDED = {"WALLARM_API_TOKEN": TOKEN, "TEST_RUN_ID": "5080"}
-US = ("https://us1.api.wallarm.com", "https://us1.my.wallarm.com")
-EU = ("https://api.wallarm.com", "https://my.wallarm.com")
+US, EU, ME = ((f"https://{x}api.wallarm.com", f"https://{x}my.wallarm.com") for x in ("us1.", "", "me1."))
 USE_SSL, NO_FILE = "WALLARM_API_USE_SSL", "No such file or directory"
-DEFAULTS = Settings(Connection(US[0], TOKEN, None, US[1]), ("5080",), 120.0, 0.0, 0, False, ())
+DEFAULTS = Settings(Connection(US[0], TOKEN, portal=US[1]), ("5080",), 120.0, 0.0, 0, False, [])
 
 
 @pytest.fixture(autouse=True)
@@ -37,38 +35,27 @@ def read(env: dict[str, str] | str) -> Settings:
     return read_settings(environ, platform_of(environ))
 
 
-def refusal(env: dict[str, str] | str) -> str:
-    with pytest.raises(InputError) as refused:
-        read(env)
-    return str(refused.value)
+def label(name: str) -> str:
+    return f"{name} ({INPUTS[name].variable})" if name in INPUTS else name
 
 
 def names_of(name: str) -> tuple[str, str, str]:
     return f"INPUT_{name.upper()}", f"INPUT_{name.upper().replace('_', '-')}", INPUTS[name].variable
 
 
-# For each input: the setting that it makes, and three valid values with what becomes of them.
-VALUES: dict[str, tuple[str, dict[str, object]]] = {
-    "token": ("connection.token", {"tokenA": "tokenA", "tokenB": "tokenB", "tokenC": "tokenC"}),
-    "test_run_id": ("test_run_ids", {"1": ("1",), "2,3": ("2", "3"), "[4]": ("4",)}),
-    "cloud_region": ("connection.base_url", {"eu": EU[0], "US": US[0], "EU": EU[0]}),
-    "api_host": ("connection.base_url", {"a": "https://a", "b": "https://b", "c:1": "https://c:1"}),
-    "timeout": ("timeout", {"1": 1.0, "2.5": 2.5, "3": 3.0}),
-    "quiet_period": ("quiet_period", {"1": 1.0, "2.5": 2.5, "119.999999": 119.999999}),
-    "min_baselines": ("min_baselines", {"1": 1, "2": 2, "3": 3}),
-    "dry_run": ("dry_run", {"true": True, "no": False, "yes": True}),
-}
+VALUES = {"token": "other", "test_run_id": "1 2", "cloud_region": "eu", "timeout": "9.5", "quiet_period": "1"}
+VALUES |= {"min_baselines": "7", "dry_run": "yes"}
+OTHERS = Settings(Connection(EU[0], "other", portal=EU[1]), ("1", "2"), 9.5, 1.0, 7, True, [])
 
 
-@pytest.mark.parametrize("name", VALUES)
-def test_an_input_wins_over_its_variable_unless_blank_and_is_trimmed(name: str) -> None:
-    setting, values = VALUES[name]
-    # A name of one word has no form with dashes.
-    sources = list(zip(dict.fromkeys(names_of(name)), values, strict=False))
-    env = {key: f" \t\n{text}\r\n " for key, text in sources}
-    for (key, text), blank in zip(sources, ["", " \t\r\n\xa0", ""], strict=False):
-        assert attrgetter(setting)(read(env)) == values[text], key
-        env[key] = blank
+@pytest.mark.parametrize("source", [0, 1, 2])
+def test_an_input_wins_over_its_variable_unless_blank_and_is_trimmed(source: int) -> None:
+    env: dict[str, str] = {}
+    for name, value in VALUES.items():
+        keys = names_of(name)  # the first two are the same if the name is a single word
+        env |= dict.fromkeys(keys[source:], "\x00") | dict.fromkeys(keys[:source], " \t\r\n\xa0")
+        env[keys[source]] = f" \t\n{value}\r\n "
+    assert read(env) == OTHERS
 
 
 def test_without_a_value_every_input_has_its_default(ca_pem: str) -> None:
@@ -78,7 +65,7 @@ def test_without_a_value_every_input_has_its_default(ca_pem: str) -> None:
 
 
 def test_the_token_file_comes_last_is_read_only_when_needed_and_no_token_is_in_a_repr() -> None:
-    Path("token").write_bytes(b"\r\n from-file \r\n")
+    Path("token").write_bytes(b"\xef\xbb\xbf\r\n from-file \r\n")  # with a byte order mark, as on Windows
     environ = {"WALLARM_API_TOKEN": " ", "WALLARM_API_TOKEN_FILE": " token "}
     assert read(environ).connection.token == "from-file"
     assert (platform_of(environ).secrets, platform_of({}).secrets) == (("from-file",), ())
@@ -87,54 +74,53 @@ def test_the_token_file_comes_last_is_read_only_when_needed_and_no_token_is_in_a
     assert TOKEN not in f"{platform_of(NEEDED)!r} {platform_of(NEEDED)} {DEFAULTS!r} {DEFAULTS}"
 
 
-@pytest.mark.parametrize("content", [b"", b" \n", b"hush\nhush", b"hush\xff\x00"])
-def test_a_missing_or_invalid_token_file_is_bad_input_and_not_shown(content: bytes) -> None:
-    message = refusal("WALLARM_API_TOKEN= WALLARM_API_TOKEN_FILE=hush")
-    assert message == f"token: the file that WALLARM_API_TOKEN_FILE names cannot be read: {NO_FILE}"
-    Path("hush").write_bytes(content)
-    message = refusal("WALLARM_API_TOKEN= WALLARM_API_TOKEN_FILE=hush")
-    required = "is required; give the input token, or set WALLARM_API_TOKEN or WALLARM_API_TOKEN_FILE"
-    assert message.startswith(f"token: {'has white space' if content.strip() else required}")
-    assert "hush" not in message
-
-
-@pytest.mark.parametrize("name", [name for name in INPUTS if name != "token"])
-def test_a_token_that_was_also_put_in_a_wrong_place_is_refused_and_not_shown(name: str) -> None:
-    for text in (TOKEN, f"x{TOKEN}-1", f'["5080","{TOKEN}"]'):
-        message = refusal({INPUTS[name].variable: text})
-        assert message == f"{name}: contains the token; give the token in the input token alone"
-
-
-# What makes them: API, portal, and the host that gets the token unencrypted.
-CONNECTIONS = {
+UNENCRYPTED = "the token is sent unencrypted to"
+LIKE = "the variable STOP_RECORDING_{} is unknown and ignored; did you mean {}?"
+NEAR = "quiet_period ({} s) is too close to timeout ({} s); recording is stopped after {} s at the latest"
+# API and portal, and the warning if there is one.
+ACCEPTED = {
     "cloud_region=Us": (*US, ""),
+    "cloud_region=ME": (*ME, ""),
     "cloud_region=EU use_ssl=false": (*EU, ""),
-    "cloud_region=us api_host=api.wallarm.com": (*EU, ""),
+    "cloud_region=Me api_host=api.wallarm.com/v1": (*EU, ""),
     "api_host=API.Wallarm.com:443/x": ("https://API.Wallarm.com:443/x", EU[1], ""),
     "api_host=api.wallarm.com.gw": ("https://api.wallarm.com.gw", None, ""),
-    "api_host=HTTP://gw:80/x use_ssl=NO": ("http://gw:80/x", None, "gw"),
-    "api_host=http://[2001:db8::1] use_ssl=0": ("http://[2001:db8::1]", None, "2001:db8::1"),
+    "api_host=HTTP://gw:80/x use_ssl=NO": ("http://gw:80/x", None, f"{UNENCRYPTED} gw"),
+    "api_host=http://[2001:db8::1] use_ssl=0": ("http://[2001:db8::1]", None, f"{UNENCRYPTED} 2001:db8::1"),
     "api_host=http://localhost:1": ("http://localhost:1", None, ""),
     "api_host=http://[::1]:1/x use_ssl=false": ("http://[::1]:1/x", None, ""),
     "api_host=http://127.1.2.3 use_ssl=true": ("http://127.1.2.3", None, ""),
+    "quiet_period=115 STOP_RECORDING_STATUS=x": (*US, ""),
+    "quiet_period=115.5": (*US, NEAR.format(115.5, 120, 115)),
+    "timeout=9 quiet_period=4.6": (*US, NEAR.format(4.6, 9, 4.5)),
+    "STOP_RECORDING_TIMOUT=1": (*US, LIKE.format("TIMOUT", "STOP_RECORDING_TIMEOUT")),
+    "STOP_RECORDING_MIN_BASELINE=1": (*US, LIKE.format("MIN_BASELINE", "STOP_RECORDING_MIN_BASELINES")),
+    "STOP_RECORDING_API_TOKEN=1": (*US, LIKE.format("API_TOKEN", "WALLARM_API_TOKEN")),
+    "STOP_RECORDING_XYZ=1": (*US, LIKE.partition(";")[0].format("XYZ")),
 }
 
 
-@pytest.mark.parametrize("env", CONNECTIONS)
-def test_host_or_region_decide_on_api_and_portal_and_plain_http_gets_a_warning(env: str) -> None:
-    found, (base_url, portal, unencrypted) = read(env), CONNECTIONS[env]
+@pytest.mark.parametrize("env", ACCEPTED)
+def test_host_or_region_decide_on_api_and_portal_and_what_may_not_be_meant_gets_a_warning(env: str) -> None:
+    found, (base_url, portal, warning) = read(env), ACCEPTED[env]
     assert (found.connection.base_url, found.connection.portal) == (base_url, portal)
     assert found.connection.run_url("5080") == (portal and f"{portal}/testing/testruns/5080")
-    assert found.warnings == ((f"the token is sent unencrypted to {unencrypted}",) if unencrypted else ())
+    assert found.warnings == ([warning] if warning else [])
 
 
 HTTP = f"api_host: http:// would send the token unencrypted; use https://, or accept it with {USE_SSL}=false"
-TOO_LONG = "quiet_period: must be shorter than timeout, or no time would be left to stop"
 ELSEWHERE = "gw/x 10.0.0.1 [2001:db8::1]:80 localhost.gw mylocalhost 127.0.0.1.gw 0.0.0.0 128.0.0.1".split()
+TOO_LONG = "quiet_period: must be shorter than timeout, or no time would be left to stop"
+NO_TOKEN = "token: is required; give the input token, or set WALLARM_API_TOKEN or WALLARM_API_TOKEN_FILE (is"
+FILE = "WALLARM_API_TOKEN= WALLARM_API_TOKEN_FILE="
+# How messages begin, without the name of the variable.
 PROBLEMS = {
+    NO_TOKEN: ["WALLARM_API_TOKEN=", f"{FILE}empty", f"{FILE}blank"],
+    "token: has white space, a control character or a non-ASCII letter": [f"{FILE}lines", f"{FILE}binary"],
+    f"token: the file that WALLARM_API_TOKEN_FILE names cannot be read: {NO_FILE}": [f"{FILE}hush"],
     HTTP: [*(f"api_host=http://{host}" for host in ELSEWHERE), "api_host=http://gw use_ssl=1"],
     f"{USE_SSL}: must be true or false, not 'maybe'": ["use_ssl=maybe", "use_ssl=maybe api_host=http://gw"],
-    "cloud_region: must be us or eu, not 'uk'": ["cloud_region=uk", "cloud_region=uk api_host=gw"],
+    "cloud_region: must be us, eu or me, not 'uk'": ["cloud_region=uk", "cloud_region=uk api_host=gw"],
     "timeout: must be more than 0": ["timeout=0", "timeout=0.0 quiet_period=1"],
     TOO_LONG: ["timeout=9.5 quiet_period=9.5", "quiet_period=120.000001", "timeout=86400 quiet_period=86400"],
     "timeout: must be a number of seconds, 0 to 86400, not '2m'": ["timeout=2m quiet_period=86400"],
@@ -144,12 +130,24 @@ PROBLEMS = {
     f"output_file: 'no/x' cannot be written: {NO_FILE}": ["GITLAB_CI=true GITHUB_OUTPUT=. output_file=no/x"],
     "output_file: embedded null byte": ["output_file=\x00"],
 }
+MISPLACED = (TOKEN, f"x{TOKEN}-1", f'["5080","{TOKEN}"]')
+for misused in [name for name in INPUTS if name != "token"]:
+    message = f"{misused}: contains the token; give the token in the input token alone"
+    PROBLEMS[message] = [f"{misused}={text}" for text in MISPLACED]
 
 
 @pytest.mark.parametrize("message", PROBLEMS)
-def test_what_cannot_work_is_bad_input(message: str) -> None:
+def test_what_cannot_work_is_bad_input_and_no_secret_is_shown(message: str) -> None:
+    files = {"empty": b"", "blank": b" \n", "lines": b"hush\nhush", "binary": b"hush\xff"}
+    for file, content in files.items():
+        Path(file).write_bytes(content)
+    name, _, problem = message.partition(": ")
     for env in PROBLEMS[message]:
-        assert refusal(env) == message, env
+        with pytest.raises(InputError) as refused:
+            read(env)
+        (shown,) = refused.value.messages()
+        assert shown.startswith(f"{label(name)}: {problem}"), env
+        assert not re.search(f"hush|{TOKEN}", shown)
 
 
 def test_an_output_file_is_created_or_kept_and_may_be_a_device() -> None:
@@ -158,34 +156,40 @@ def test_an_output_file_is_created_or_kept_and_may_be_a_device() -> None:
     assert (Path("old").read_text(), Path("new").read_text()) == ("A=1\n", "")
 
 
-PLATFORM_OF: dict[str, tuple[object, ...]] = {
-    "GITHUB_OUTPUT=a GITHUB_STEP_SUMMARY=b CI_DEBUG_TRACE=true": ("console", None, None, None, True),
-    "GITHUB_ACTIONS=true GITLAB_CI=true GITHUB_OUTPUT=a": ("github", None, "a", None, False),
-    "GITHUB_ACTIONS=true GITHUB_OUTPUT= GITHUB_STEP_SUMMARY=b": ("github", None, None, "b", False),
-    "GITLAB_CI=true GITHUB_OUTPUT=a": ("gitlab", "stop-recording.env", None, None, False),
-    "GITHUB_ACTIONS=false GITLAB_CI= RUNNER_DEBUG=1": ("console", None, None, None, True),
-    "STOP_RECORDING_OUTPUT_FILE=a RUNNER_DEBUG=0": ("console", "a", None, None, False),
-    "GITLAB_CI=true INPUT_OUTPUT-FILE=a CI_DEBUG_TRACE=false": ("gitlab", "a", None, None, False),
+PLATFORM_OF = {
+    "GITHUB_OUTPUT=a GITHUB_STEP_SUMMARY=b CI_DEBUG_TRACE=true": "console None None None True",
+    "GITHUB_ACTIONS=true GITLAB_CI=true GITHUB_OUTPUT=a": "github None a None False",
+    "GITHUB_ACTIONS=true GITHUB_OUTPUT= GITHUB_STEP_SUMMARY=b RUNNER_DEBUG=1": "github None None b True",
+    "GITLAB_CI=false GITHUB_OUTPUT=a": "gitlab stop-recording.env None None False",
+    "GITHUB_ACTIONS=false STOP_RECORDING_OUTPUT_FILE=a RUNNER_DEBUG=0": "console a None None False",
+    "GITLAB_CI=true INPUT_OUTPUT-FILE=a CI_DEBUG_TRACE=false": "gitlab a None None False",
 }
 
 
 @pytest.mark.parametrize("env", PLATFORM_OF)
 def test_the_platform_is_known_by_its_variables(env: str) -> None:
-    fields = attrgetter("kind", "output_file", "github_output", "github_step_summary", "debug")
-    assert fields(platform_of(variables(env))) == PLATFORM_OF[env]
+    found = platform_of(variables(env))
+    fields = (found.kind, found.output_file, found.github_output, found.github_step_summary, found.debug)
+    assert " ".join(map(str, fields)) == PLATFORM_OF[env]
 
 
 @pytest.mark.parametrize("token", ["hush hush", "hush\nhush", "hush\x1b[31m", "hush\x00", "hush\udcff"])
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_all_problems_are_one_error_line_before_any_request_without_the_token(
+def test_every_problem_is_an_error_line_of_its_own_before_any_request_without_the_token(
     platform: str, token: str, step: InProcess, sim: Simulator
 ) -> None:
-    checked = {name: spec.variable for name, spec in INPUTS.items()} | {USE_SSL: USE_SSL}
-    env = dict.fromkeys(checked.values(), "no/x\n::error::y\x1b[31m") | {"WALLARM_API_TOKEN": token}
-    assert refusal(env).isprintable()
-    ran = step(platform, real_time=False, **env)
+    variables = [*(spec.variable for spec in INPUTS.values()), USE_SSL, "HTTPS_PROXY"]
+    env = dict.fromkeys(variables, "no/x\n::error::y\x1b[31m") | {"WALLARM_API_TOKEN": token}
+    ran = step(platform, **env)
     assert (ran.exit_code, sim.calls) == (2, [])
-    (line,) = ran.errors
-    assert sorted(re.findall(r"(?:^|; )(\w+): ", line)) == sorted(checked)
+    names = [line.partition(": ")[0] for line in ran.errors]
+    assert sorted(names) == sorted(map(label, [*INPUTS, USE_SSL, "HTTPS_PROXY"]))
     shown = [line for line in ran.log.splitlines() if not line.startswith("::add-mask::")]
     assert "hush" not in "\n".join([*shown, ran.github_output, ran.summary, ran.dotenv or ""])
+
+
+def test_what_people_write_reaches_the_api(step: InProcess, sim: Simulator) -> None:
+    (step.directory / "token").write_text(TOKEN, "utf-8-sig")
+    env = {"WALLARM_API_TOKEN": "", "WALLARM_API_TOKEN_FILE": "token", "WALLARM_API_HOST": f"{sim.url}/v1/"}
+    assert_stopped(step("github", TEST_RUN_ID="---\n- 5080\n- 5080", **env), sim)
+    assert sim.calls == [STOP]

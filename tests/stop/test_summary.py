@@ -1,5 +1,6 @@
-"""The job summary, as GitHub would render it, and the log lines of the results."""
+"""The job summary, as GitHub would render it, the log lines of the results, and the error that decides."""
 
+import itertools
 import json
 import re
 import shlex
@@ -8,17 +9,21 @@ import pytest
 from markdown_it import MarkdownIt
 
 from tests.conftest import TOKEN
-from wallarm_fast.errors import InputError, InternalError, RefusedError, SignalError
-from wallarm_fast.stop.errors import TooFewBaselinesError
+from wallarm_fast import errors
+from wallarm_fast.errors import StepError
+from wallarm_fast.stop.errors import NotConfirmedError, TooFewBaselinesError
 from wallarm_fast.stop.results import StopReport, StopResult
 from wallarm_fast.stop.summary import make_summary
 
 API = "https://us1.api.wallarm.com"
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-# Stopped, still recording, recording unknown, already stopped, failed.
-RESULTS = [StopResult("1", "9", recording, state="running", baseline_count=0) for recording in (False, True)]
+REFUSED, BUG, INPUT = errors.RefusedError("x"), errors.InternalError("y"), errors.InputError("a", "b")
+UNREACHABLE, SIGNAL, FEW = errors.UnreachableError("x"), errors.SignalError(2, "x"), TooFewBaselinesError("x")
+# Stopped, still recording, recording unknown, already stopped; without baselines; failed.
+RESULTS = [StopResult("1", "9", recording, state="running", baseline_count=5) for recording in (False, True)]
 RESULTS += [StopResult("2", "8"), StopResult("3", recording=False, already_stopped=True)]
-FAILED, SIGNAL = (StopResult("4", error=error) for error in (RefusedError("x"), SignalError(15, "SIGTERM")))
+EMPTY, SHORT = (StopResult("6", "7", False, baseline_count=0, error=error) for error in (None, FEW))
+FAILED = StopResult("4", error=REFUSED)
 
 
 class Page:
@@ -42,10 +47,11 @@ def test_an_error_is_shown_as_it_is_but_for_the_token_and_is_no_markup() -> None
     text = f"<script>x</script> ![x](https://e.example) <https://e.example> &lt; &#60; <!-- --> \\| {TOKEN}"
     text += "[x](javascript:x) `a` **b** _c_ ~~d~~ # e </td></table> | f |\n|---|\n\n# g\n\n- h\n\n```\ni"
     shown = text.replace(TOKEN, "***").split()
-    plain, page = (Page(StopReport([StopResult("1", error=RefusedError(t))])) for t in ("plain", text))
+    results = (StopResult("1", error=errors.RunNotFoundError(shown)) for shown in ("plain", text))
+    plain, page = (Page(StopReport([result])) for result in results)
     assert (page.elements, page.links, page.rows[1][:4]) == (plain.elements, [], ["1", "", "", ""])
-    assert page.rows[1][4].split() == ["Request", "refused:", *shown]
-    plain, page = (Page(StopReport(error=InputError(t))) for t in ("plain", text))
+    assert page.rows[1][4].split() == ["No", "such", "test", "run:", *shown]
+    plain, page = (Page(StopReport(errors=[errors.InputError(t)])) for t in ("plain", text))
     assert (page.elements, page.links, page.rows) == (plain.elements, [], [])
     assert page.text.split() == ["Wallarm", "FAST:", "Bad", "input", *shown]
 
@@ -62,52 +68,76 @@ def test_ids_are_shown_as_they_are_and_the_next_step_is_a_call_with_the_record(s
 
 
 def test_a_row_says_what_is_known_of_a_run_and_whether_recording_is_off() -> None:
-    assert Page(StopReport([*RESULTS, FAILED])).rows == [
+    assert Page(StopReport([*RESULTS, EMPTY, FAILED])).rows == [
         ["Test run", "Test record", "State", "Baselines", "Outcome"],
-        ["1", "9", "running", "0", "recording stopped"],
-        ["1", "9", "running", "0", "recording"],
+        ["1", "9", "running", "5", "recording stopped"],
+        ["1", "9", "running", "5", "recording"],
         ["2", "8", "", "", "stop accepted"],
         ["3", "", "", "", "already stopped"],
-        ["4", "", "", "", "Request refused: x"],
+        ["6", "7", "", "0", "recording stopped, but the record is empty"],
+        ["4", "", "", "", "Request refused: x; recording may still be on"],
     ]
     dry_run = [row[4] for row in Page(StopReport(RESULTS, dry_run=True)).rows[1:]]
     assert dry_run == ["not recording", "recording", "found", "not recording"]
 
 
 def test_a_log_line_says_what_is_known_of_a_run_and_whether_recording_is_off() -> None:
-    known, failure = "test record 9, baselines 0, state running", InternalError("y")
-    assert list(StopReport([*RESULTS, FAILED], error=failure).outcomes()) == [
-        *[("test run 1", f"recording stopped, {known}")] * 2,
-        ("test run 2", "recording stopped, test record 8"),
-        ("test run 3", "recording was already stopped"),
-        *[("test run 4", FAILED.error), ("", failure)],
+    known = "test record 9, baselines 5, state running"
+    assert list(StopReport([*RESULTS, FAILED], [BUG, INPUT]).outcomes()) == [
+        *[(f"test run 1: recording stopped, {known}", None)] * 2,
+        ("test run 2: recording stopped, test record 8", None),
+        ("test run 3: recording was already stopped", None),
+        ("test run 4: x; recording may still be on", REFUSED),
+        *[("y", BUG), ("a", INPUT), ("b", INPUT)],
     ]
-    dry_run = [str(line) for _, line in StopReport(RESULTS[:3], dry_run=True).outcomes()]
-    found = [line.removeprefix("found, nothing changed; recording is ") for line in dry_run]
+    dry_run = [line for line, _ in StopReport(RESULTS[:3], dry_run=True).outcomes()]
+    found = [line.partition(": found, nothing changed; recording is ")[2] for line in dry_run]
     assert found == [f"off, {known}", f"on, {known}", "unknown, test record 8"]
 
 
-TITLES = {
-    "recording stopped": StopReport(RESULTS),
-    "dry run, nothing changed": StopReport(RESULTS, dry_run=True),
-    "Too few baselines": StopReport([StopResult("5", error=TooFewBaselinesError("x")), FAILED]),
-    "Interrupted": StopReport([FAILED, SIGNAL]),
-    "Internal error": StopReport([FAILED, SIGNAL], error=InternalError("x")),
-    "Bad input": StopReport(error=InputError("x")),
-}
+UNCERTAIN = [errors.TokenRefusedError("x"), REFUSED, errors.UnusableAnswerError("x"), UNREACHABLE, SIGNAL]
+SURE = [BUG, INPUT, errors.OutputError("x"), errors.RunNotFoundError("x"), NotConfirmedError("x"), FEW]
 
 
-@pytest.mark.parametrize("title", TITLES)
-def test_the_heading_names_the_outcome_and_later_steps_can_append(title: str) -> None:
-    page = Page(TITLES[title])
+@pytest.mark.parametrize("error", [*UNCERTAIN, errors.SignalError(15, "TERM"), *SURE], ids=repr)
+def test_a_failure_says_that_recording_may_be_on_unless_that_is_known_or_a_dry_run(error: StepError) -> None:
+    for recording, dry_run in itertools.product((True, False, None), (True, False)):
+        unsaid = error in SURE or recording is False or dry_run
+        message = StopResult("1", recording=recording, error=error).message(dry_run=dry_run)
+        assert message == f"{error}{'' if unsaid else '; recording may still be on'}"
+
+
+# A signal decides, then the first failed run, then the step itself, and last too few baselines.
+TITLES = [
+    ("recording stopped", StopReport(RESULTS)),
+    ("recording stopped", StopReport([EMPTY, *RESULTS])),
+    ("dry run, nothing changed", StopReport(RESULTS, dry_run=True)),
+    ("Request refused", StopReport([FAILED, RESULTS[0]], dry_run=True)),
+    ("Request refused, 1 of 2 stopped", StopReport([RESULTS[0], FAILED], [BUG])),
+    ("Request refused, 3 of 4 stopped", StopReport([RESULTS[2], SHORT, FAILED, EMPTY])),
+    ("API not reachable, 0 of 2 stopped", StopReport([StopResult("5", error=UNREACHABLE), FAILED])),
+    ("Interrupted, 0 of 2 stopped", StopReport([FAILED, StopResult("5", error=SIGNAL)], [BUG])),
+    ("Interrupted", StopReport([FAILED], [BUG, SIGNAL])),
+    ("Internal error, 2 of 2 stopped", StopReport([SHORT, SHORT], [BUG, INPUT])),
+    ("Too few baselines", StopReport([SHORT])),
+    ("Bad input", StopReport(errors=[INPUT])),
+]
+
+
+@pytest.mark.parametrize(("title", "report"), TITLES)
+def test_the_heading_names_the_outcome_and_only_a_record_with_baselines_is_to_be_copied(
+    title: str, report: StopReport
+) -> None:
+    page = Page(report)
+    copied = title == "recording stopped" and report.results[0] is not EMPTY
     assert page.text.split("\n")[1] == f"Wallarm FAST: {title}"
-    assert ("curl" in page.code, "None" in page.text) == (title == "recording stopped", False)
+    assert ("curl" in page.code, "None" in page.text) == (copied, False)
     appended = MARKDOWN.parse(f"{page.source}x")[len(MARKDOWN.parse(page.source)) :]
     assert [token.type for token in appended] == ["paragraph_open", "inline", "paragraph_close"]
 
 
-@pytest.mark.parametrize(("size", "error"), [(30_000, None), (3_000, RefusedError("é|" * 150))])
-def test_a_summary_stays_under_1_mib_and_says_what_it_left_out(size: int, error: RefusedError | None) -> None:
+@pytest.mark.parametrize(("size", "error"), [(30_000, None), (3_000, errors.RefusedError("é|" * 150))])
+def test_a_summary_stays_under_1_mib_and_says_what_it_left_out(size: int, error: StepError | None) -> None:
     shown = make_summary(StopReport([StopResult(f"{number}", error=error) for number in range(size)]), [])
     table, _, rest = shown.partition("\n\nand ")
     rows = re.findall(r"(?m)^\| \d+ \|.*\|$", shown)

@@ -10,10 +10,15 @@ from tests.tools.simulator.serving import ThreadingServer
 
 
 class Proxy(ThreadingServer):
-    """Serves inside its `with` block; with `refuse`, every answer has that status."""
+    """Serves inside its `with` block.
 
-    def __init__(self, refuse: int | None = None) -> None:
+    With `refuse`, every answer has that status. With `route_to` (`host:port`), CONNECT leads there, whatever
+    the client asks for.
+    """
+
+    def __init__(self, refuse: int | None = None, route_to: str = "") -> None:
         self.refuse = refuse
+        self.route_to = route_to
         self.asked: list[str] = []  # request lines, without the HTTP version
         self.seen = bytearray()  # whatever clients sent, both heads and tunnels
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -42,7 +47,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_CONNECT(self) -> None:
         if self._refused():
             return
-        host, _, port = self.path.rpartition(":")
+        host, _, port = (self.server.route_to or self.path).rpartition(":")
         self.close_connection = True
         with socket.create_connection((host.strip("[]"), int(port)), timeout=5) as upstream:
             self.send_response(200, "Connection established")
