@@ -22,16 +22,17 @@ COPY LICENSE entrypoint.py ./
 COPY wallarm_fast /tmp/wallarm_fast
 RUN mv /tmp/wallarm_fast lib/python*/site-packages/ \
  && bin/python -m compileall -q --invalidation-mode unchecked-hash lib \
- && printf '#!/bin/sh\nexec /opt/wallarm-fast/bin/python -I /opt/wallarm-fast/entrypoint.py "$@"\n' \
-    >/usr/local/bin/stop-recording \
- && chmod 755 /usr/local/bin/stop-recording
+ && run='exec /opt/wallarm-fast/bin/python -I /opt/wallarm-fast/entrypoint.py' \
+ && printf '#!/bin/sh\n%s "$@"\n' "$run" >/usr/local/bin/stop-recording \
+ && printf '#!/bin/sh\n%s verdict "$@"\n' "$run" >/usr/local/bin/fast-verdict \
+ && chmod 755 /usr/local/bin/stop-recording /usr/local/bin/fast-verdict
 
 FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/wallarm-fast /opt/wallarm-fast
-COPY --from=build /usr/local/bin/stop-recording /usr/local/bin/stop-recording
-# Base images ship the standard library without bytecode. This writes it for the modules that the step imports,
+COPY --from=build /usr/local/bin/stop-recording /usr/local/bin/fast-verdict /usr/local/bin/
+# Base images ship the standard library without bytecode. This writes it for the modules that the steps import,
 # so that they are not compiled at every start.
-RUN ["/opt/wallarm-fast/bin/python", "-I", "-c", "import wallarm_fast.stop.step, wallarm_fast.platforms.github, wallarm_fast.platforms.gitlab"]
+RUN ["/opt/wallarm-fast/bin/python", "-I", "-c", "import wallarm_fast.stop.step, wallarm_fast.verdict.step, wallarm_fast.platforms.github, wallarm_fast.platforms.gitlab"]
 
 ARG VERSION=0.0.0
 ARG REVISION=unknown

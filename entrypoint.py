@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the container starts: the stop step, with the environment of this process."""
+"""What the container starts: the stop step, or with the argument `verdict` the verdict step."""
 
 import os
 import signal
@@ -10,8 +10,14 @@ if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: os._exit(128 + number))
 
-    from wallarm_fast.stop.step import main
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["verdict"]:
+        from wallarm_fast.verdict.step import main
 
-    exit_code = main(os.environ, sys.argv[1:])
+        del arguments[0]
+    else:
+        from wallarm_fast.stop.step import main
+
+    exit_code = main(os.environ, arguments)
     # At once: a thread in a request or a write that hangs must neither delay the end nor print into it.
     os._exit(exit_code)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 from wallarm_fast import __version__
 from wallarm_fast.clock import Clock
@@ -17,25 +17,12 @@ from wallarm_fast.errors import InputError, InternalError, OutputError, SignalEr
 from wallarm_fast.inputs.table import Input, read_input, read_token
 from wallarm_fast.parallel import Events
 from wallarm_fast.platforms import Publication, Reporter, detect_platform, make_reporter
+from wallarm_fast.report import Report
 
 _log = logging.getLogger(__name__)
 
 
-class Report(Protocol):
-    """What a step found out and did."""
-
-    @property
-    def failure(self) -> StepError | None:
-        """The error that decides the exit code."""
-
-    def outcomes(self) -> Iterator[tuple[str, StepError | None]]:
-        """Yield a line for each outcome, with the error that it is about."""
-
-    def with_error(self, error: StepError) -> Self:
-        """Return the report with this error added."""
-
-
-_R = TypeVar("_R", bound=Report)
+_R = TypeVar("_R", bound=Report[Any])
 
 
 @dataclass(frozen=True)
@@ -97,7 +84,7 @@ def _write_outputs(step: Step[_R], report: _R, reporter: Reporter) -> _R:
     return report
 
 
-def _log_outcomes(report: Report) -> None:
+def _log_outcomes(report: Report[Any]) -> None:
     for line, error in report.outcomes():
         if error and error.__cause__:
             for part in "".join(traceback.format_exception(error.__cause__)).splitlines():

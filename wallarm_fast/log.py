@@ -6,11 +6,11 @@ from typing import Any
 
 
 class RunLogger(logging.LoggerAdapter[logging.Logger]):
-    """Begins every message with the test run that it is about."""
+    """Begins every message with the test run (or what `kind` says) that it is about."""
 
-    def __init__(self, name: str, test_run_id: str) -> None:
+    def __init__(self, name: str, id: str, kind: str = "test run") -> None:  # noqa: A002 - an id of that kind
         super().__init__(logging.getLogger(name))
-        self._subject = f"test run {test_run_id}"
+        self._subject = f"{kind} {id}"
 
     def process(self, msg: object, kwargs: MutableMapping[str, Any]) -> tuple[str, MutableMapping[str, Any]]:
         """Return the message with the test run in front."""

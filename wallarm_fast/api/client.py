@@ -3,6 +3,7 @@
 import logging
 import ssl
 import threading
+from collections.abc import Mapping
 from typing import Literal, NoReturn, Self
 from urllib.parse import urlsplit
 
@@ -10,7 +11,8 @@ import httpx
 
 from wallarm_fast import __version__
 from wallarm_fast.api.connection import CLOUDS, Connection
-from wallarm_fast.api.responses import MAX_ANSWER_BYTES, Envelope, TestRun, decompress
+from wallarm_fast.api.progress import Progress
+from wallarm_fast.api.responses import MAX_ANSWER_BYTES, Envelope, TestRun, check_id, decompress, parse_id
 from wallarm_fast.api.retry import TransientError, parse_retry_after
 from wallarm_fast.api.transport import MAX_CONNECTIONS, Transport
 from wallarm_fast.clock import Clock, Deadline
@@ -88,10 +90,13 @@ class WallarmClient:
 
     def get_test_run(self, test_run_id: str) -> TestRun:
         """GET /v1/test_run/{id}: the state of a test run."""
-        body = self._request("GET", f"/v1/test_run/{test_run_id}")
-        if not isinstance(body, dict):
-            raise TransientError(RefusedError, "the answer is not a test run")
-        return TestRun.read(body, self._token, test_run_id)
+        return TestRun.read(self._get(test_run_id), self._token, test_run_id)
+
+    def get_progress(self, test_run_id: str) -> Progress:
+        """Make the same call: how far its security tests are."""
+        run = self._get(test_run_id)
+        check_id(run, self._token, test_run_id)
+        return Progress.read(run, self._token)
 
     def stop_test_run(self, test_run_id: str) -> TestRun:
         """POST /v1/test_run/{id}/action/stop: stop recording. The answer may say nothing about the run."""
@@ -103,11 +108,35 @@ class WallarmClient:
         body = self._request("POST", f"/v1/test_record/{test_record_id}/action/stop")
         return TestRun.read(body, self._token, test_run_id, test_record_id)
 
-    def _request(self, method: Literal["GET", "POST"], path: str) -> object:
-        """Make a request and return the body of the envelope, None if a good answer has none."""
+    def copy_test_run(self, fields: Mapping[str, object]) -> str:
+        """POST /v1/test_run with a `test_record_id` among the fields: copy a run; return its id."""
+        body = self._request("POST", "/v1/test_run", fields, unknown="test record")
+        test_run_id = parse_id(body.get("id"), self._token) if isinstance(body, dict) else None
+        if test_run_id is None:
+            raise TransientError(RefusedError, "the answer names no test run")
+        return test_run_id
+
+    def _get(self, test_run_id: str) -> Mapping[str, object]:
+        body = self._request("GET", f"/v1/test_run/{test_run_id}")
+        if not isinstance(body, dict):
+            raise TransientError(RefusedError, "the answer is not a test run")
+        return body
+
+    def _request(
+        self,
+        method: Literal["GET", "POST"],
+        path: str,
+        fields: Mapping[str, object] | None = None,
+        *,
+        unknown: str = "test run",
+    ) -> object:
+        """Make a request and return the body of the envelope, None if a good answer has none.
+
+        `fields` are sent as JSON; a 404 says that this is `unknown`.
+        """
         started = self._clock.monotonic()
         try:
-            response, content = self._send(method, path)
+            response, content = self._send(method, path, fields)
         except httpx.TransportError as error:
             _log.debug("%s %s -> %s", method, path, type(error).__name__)
             self._raise_for_connection(error)
@@ -119,14 +148,22 @@ class WallarmClient:
             code = min(envelope.status, _LAST_ERROR)
         if not httpx.codes.is_success(code):
             detail = envelope.detail(self._token) if envelope else ""
-            self._raise_for_status(code, f"HTTP {code}: {detail}" if detail else f"HTTP {code}", response)
+            detail = f"HTTP {code}: {detail}" if detail else f"HTTP {code}"
+            if code == _NOT_FOUND:
+                raise RunNotFoundError(
+                    f"{self._server} knows no such {unknown} ({detail}); "
+                    f"check {unknown.replace(' ', '_')}_id and cloud_region"
+                )
+            self._raise_for_status(code, detail, response)
         if envelope is None:
             raise TransientError(
                 RefusedError, "the answer cannot be read: it is not JSON, too long or damaged"
             )
         return envelope.body
 
-    def _send(self, method: str, path: str) -> tuple[httpx.Response, bytes]:
+    def _send(
+        self, method: str, path: str, fields: Mapping[str, object] | None
+    ) -> tuple[httpx.Response, bytes]:
         """Return the response and its content, which is read only as far as shows that it is too long.
 
         Connecting and answering may each take half of the time left, so that a silent server leaves time to
@@ -139,7 +176,7 @@ class WallarmClient:
             if not its_turn or not left:
                 raise UnreachableError("time is up; raise timeout, or try again later")
             seconds = min(MAX_REQUEST_SECONDS, left / 2)
-            with self._http.stream(method, path, timeout=seconds) as response:
+            with self._http.stream(method, path, json=fields, timeout=seconds) as response:
                 content = bytearray()
                 for chunk in response.iter_raw():
                     content += chunk
@@ -194,10 +231,6 @@ class WallarmClient:
                 f"the API answered {detail}",
                 retry_after=parse_retry_after(response.headers.get("Retry-After", ""), self._clock.wall()),
                 may_have_acted=code not in _RETRIED,
-            )
-        if code == _NOT_FOUND:
-            raise RunNotFoundError(
-                f"{self._server} knows no such test run ({detail}); check test_run_id and cloud_region"
             )
         if code == _PROXY_AUTHENTICATION_REQUIRED and self.connection.proxy:
             self._raise_for_proxy()

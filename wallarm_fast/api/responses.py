@@ -6,6 +6,7 @@ Every answer is an envelope: `{"status": 200, "body": {...}}`.
 import json
 import re
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import NoReturn, Self
 
@@ -40,19 +41,18 @@ class TestRun:
         Raises TransientError if the `id` in it is none of these, or `recording` is not a boolean.
         """
         run = body if isinstance(body, dict) else {}
-        if run.get("id") is not None and _parse_id(run["id"], token) not in ids:
-            raise TransientError(RefusedError, "the answer is about another test run")
-        recording, state, count = run.get("recording"), run.get("state"), run.get("baseline_count")
+        check_id(run, token, *ids)
+        recording = run.get("recording")
         if recording is not None and not isinstance(recording, bool):
             raise TransientError(RefusedError, "the answer says neither true nor false for recording")
         record_id = None if run.get("test_record_id") == "" else run.get("test_record_id")
-        usable_id = _parse_id(record_id, token)
+        usable_id = parse_id(record_id, token)
         return cls(
             recording=recording,
             test_record_id=usable_id,
             unusable_record_id=None if record_id is None else usable_id is None,
-            state=state if _is_text(state, _STATE, token) else None,
-            baseline_count=count if type(count) is int and 0 <= count < _MAX_COUNT else None,
+            state=parse_state(run.get("state"), token),
+            baseline_count=parse_count(run.get("baseline_count")),
         )
 
     def updated(self, newer: Self) -> Self:
@@ -114,13 +114,30 @@ def _prose(value: object, depth: int = 4) -> str:
     return "..." if isinstance(value, dict | list) else str(value)
 
 
-def _parse_id(value: object, token: str) -> str | None:
+def check_id(run: Mapping[str, object], token: str, *ids: str) -> None:
+    """Raise TransientError if the `id` in an answer is none of these."""
+    if run.get("id") is not None and parse_id(run["id"], token) not in ids:
+        raise TransientError(RefusedError, "the answer is about another test run")
+
+
+def parse_id(value: object, token: str) -> str | None:
+    """Return an id, which may be a number or a string, or None if the value is none."""
     text = str(value) if type(value) is int else value
     return text if isinstance(text, str) and _is_text(text, _ID, token) else None
 
 
-def _is_text(value: object, form: re.Pattern[str], token: str) -> bool:
-    return isinstance(value, str) and form.fullmatch(value) is not None and token not in value
+def parse_state(value: object, token: str) -> str | None:
+    """Return the state of a run, or None if the value is none."""
+    return value if isinstance(value, str) and _is_text(value, _STATE, token) else None
+
+
+def parse_count(value: object) -> int | None:
+    """Return a count, or None if the value is none."""
+    return value if type(value) is int and 0 <= value < _MAX_COUNT else None
+
+
+def _is_text(value: str, form: re.Pattern[str], token: str) -> bool:
+    return form.fullmatch(value) is not None and token not in value
 
 
 def _refuse_constant(name: str) -> NoReturn:

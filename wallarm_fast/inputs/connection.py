@@ -16,8 +16,7 @@ CA_CERT = Input("STOP_RECORDING_CA_CERT", "", "additional certificates to trust:
 def read_connection(reader: InputReader) -> Connection:
     """Read the inputs token, cloud_region, api_host and ca_cert."""
     cloud = reader.read("cloud_region", _parse_cloud, CLOUDS["us"])
-    default = parsers.parse_base_url(cloud.api_host)
-    url = reader.read("api_host", lambda text: parsers.parse_base_url(text) if text else default, default)
+    url = reader.read_optional("api_host", parsers.parse_base_url) or parsers.parse_base_url(cloud.api_host)
     unencrypted = url.scheme == "http" and not parsers.is_loopback(url.hostname or "")
     use_ssl = reader.environ.get(USE_SSL_VARIABLE, "").strip() or "true"
     if reader.check(USE_SSL_VARIABLE, use_ssl, parsers.parse_boolean, fallback=False) and unencrypted:
@@ -31,9 +30,7 @@ def read_connection(reader: InputReader) -> Connection:
     return Connection(
         base_url=url.geturl(),
         token=reader.token,
-        ca_certificates=reader.read(
-            "ca_cert", lambda text: parsers.parse_certificates(text) if text else None, None
-        ),
+        ca_certificates=reader.read_optional("ca_cert", parsers.parse_certificates),
         proxy=read_proxy(reader, url),
         portal=next((cloud.portal for cloud in CLOUDS.values() if cloud.api_host == url.hostname), None),
     )

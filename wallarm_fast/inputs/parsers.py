@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-_TEST_RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
@@ -44,21 +44,30 @@ def parse_token(text: str) -> str:
 
 def parse_test_run_ids(text: str) -> tuple[str, ...]:
     """Parse one or more ids, separated by commas or white space, or a YAML or JSON list. Drops duplicates."""
+    return _parse_ids(text, "test_run_id", "recording")
+
+
+def parse_test_record_ids(text: str) -> tuple[str, ...]:
+    """Do the same with ids of test records."""
+    return _parse_ids(text, "test_record_id", "stop")
+
+
+def _parse_ids(text: str, name: str, job: str) -> tuple[str, ...]:
     if re.match(r"\[|-(--)?\s", text):
         ids = _parse_list(text)
     else:
         ids = [part for part in re.split(r"[\s,]+", text) if part]
     if not ids or ids == ["null"]:  # what jq prints of nothing
         raise ValueError(
-            "is required; give the input test_run_id, or set TEST_RUN_ID "
-            "(did the recording job define this output?)"
+            f"is required; give the input {name}, or set {name.upper()} "
+            f"(did the {job} job define this output?)"
         )
-    for position, test_run_id in enumerate(ids, start=1):
+    for position, value in enumerate(ids, start=1):
         which = f"entry {position} of {len(ids)}" if len(ids) > 1 else "it"
-        if test_run_id == "null":
-            raise ValueError(f"{which} is null (did the recording job define this output?)")
-        if not _TEST_RUN_ID.fullmatch(test_run_id):
-            hint = " (a variable that was not expanded?)" if "$" in test_run_id else ""
+        if value == "null":
+            raise ValueError(f"{which} is null (did the {job} job define this output?)")
+        if not _ID.fullmatch(value):
+            hint = " (a variable that was not expanded?)" if "$" in value else ""
             raise ValueError(
                 f"{which} is not an id; an id has 1 to 128 of the characters A-Z a-z 0-9 _ -{hint}"
             )
@@ -72,10 +81,18 @@ def parse_seconds(text: str) -> float:
     return float(text)
 
 
-def parse_whole_number(text: str) -> int:
-    """Parse a whole number, 0 or more."""
-    if not _WHOLE_NUMBER.fullmatch(text):
-        raise ValueError(f"must be a whole number, 0 or more, not {quote(text)}")
+def parse_timeout(text: str) -> float:
+    """Parse a number of seconds that is more than 0."""
+    if not (seconds := parse_seconds(text)):
+        raise ValueError("must be more than 0")
+    return seconds
+
+
+def parse_whole_number(text: str, least: int = 0, most: int | None = None) -> int:
+    """Parse a whole number in these limits."""
+    if not _WHOLE_NUMBER.fullmatch(text) or not least <= int(text) <= (most or int(text)):
+        limits = f"{least} or more" if most is None else f"{least} to {most}"
+        raise ValueError(f"must be a whole number, {limits}, not {quote(text)}")
     return int(text)
 
 

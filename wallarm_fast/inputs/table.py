@@ -62,6 +62,11 @@ class InputReader:
         """Return the parsed value of an input; if it is invalid, note that and return the fallback."""
         return self.check(name, read_input(self.environ, name, self.table[name]), parse, fallback)
 
+    def read_optional(self, name: str, parse: Callable[[str], _T]) -> _T | None:
+        """Do the same; return None if the input has neither a value nor a default."""
+        text = read_input(self.environ, name, self.table[name])
+        return self.check(name, text, parse, None) if text else None
+
     def check(self, name: str, text: str, parse: Callable[[str], _T], fallback: _T) -> _T:
         """Do the same with a text that is not the value of an input in the table."""
         if self.token and self.token in text:

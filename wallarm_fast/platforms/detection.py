@@ -4,16 +4,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+# Of GitHub, GitLab, Jenkins, Azure Pipelines, CircleCI and Bitbucket.
+_PIPELINE_VARIABLES = (
+    "GITHUB_RUN_ID",
+    "CI_PIPELINE_ID",
+    "BUILD_NUMBER",
+    "BUILD_BUILDNUMBER",
+    "CIRCLE_BUILD_NUM",
+    "BITBUCKET_BUILD_NUMBER",
+)
+
 
 @dataclass(frozen=True)
 class Platform:
-    """A platform: the files it takes outputs from (None: there is none), and what its log must not show."""
+    """A platform: the files it takes outputs from (None: there is none), and what its log must not show.
+
+    `pipeline` is the number of the pipeline, if it is known.
+    """
 
     kind: Literal["github", "gitlab", "console"]
     output_file: str | None
     github_output: str | None
     github_step_summary: str | None
     debug: bool
+    pipeline: str | None
     secrets: tuple[str, ...] = field(repr=False)
 
 
@@ -31,6 +45,7 @@ def detect_platform(
         output_file=output_file or (gitlab_output_file if gitlab else None),
         github_output=(environ.get("GITHUB_OUTPUT") or None) if github else None,
         github_step_summary=(environ.get("GITHUB_STEP_SUMMARY") or None) if github else None,
+        pipeline=next((environ[name] for name in _PIPELINE_VARIABLES if environ.get(name)), None),
         debug=environ.get("RUNNER_DEBUG") == "1" or environ.get("CI_DEBUG_TRACE") == "true",
         secrets=(token,) if token else (),
     )

@@ -5,13 +5,13 @@ import queue
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Self, TextIO
 
 from wallarm_fast.parallel import start_thread
 from wallarm_fast.platforms.detection import Platform
-from wallarm_fast.platforms.files import write_dotenv
+from wallarm_fast.platforms.files import write_dotenv, write_file
 from wallarm_fast.text import sanitize_line
 
 # A reader that takes no lines for this long, in seconds, is not waited for.
@@ -25,13 +25,14 @@ class Publication:
     """What a step hands to the platform.
 
     `outputs` are the outputs of a GitHub action, `variables` the same for a dotenv file, `summary` is
-    Markdown, and `links` are addresses by their labels.
+    Markdown, `links` are addresses by their labels, and `files` texts by their paths.
     """
 
     outputs: Mapping[str, str]
     variables: Mapping[str, str]
     summary: str = ""
     links: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 class Reporter(logging.Handler, ABC):
@@ -94,11 +95,12 @@ class Reporter(logging.Handler, ABC):
 
     def write_outputs(self, publication: Publication) -> None:
         """Write the files; raises OutputError if one cannot be written, after writing the others."""
-        try:
+        with ExitStack() as stack:  # everything is written, whatever fails
+            stack.callback(self.publish, publication)
+            for path, text in publication.files.items():
+                stack.callback(write_file, path, text)
             if self.platform.output_file:
                 write_dotenv(self.platform.output_file, publication.variables)
-        finally:
-            self.publish(publication)
 
     def print_outputs(self, publication: Publication) -> None:
         """Print the outputs on a platform that has no files for them; raises OutputError if that fails."""

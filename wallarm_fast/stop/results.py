@@ -1,10 +1,9 @@
 """What the stop step found out and did."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
-from wallarm_fast.errors import SignalError, StepError
+from wallarm_fast.errors import StepError
+from wallarm_fast.report import Report
 from wallarm_fast.stop.errors import TooFewBaselinesError
 
 # The exit codes of errors that do not say by themselves whether recording is off.
@@ -51,44 +50,19 @@ class StopResult:
 
 
 @dataclass(frozen=True)
-class StopReport:
-    """The report of the whole step: a result per test run in the order given, and the step's own errors.
+class StopReport(Report[StopResult]):
+    """The report of the stop step; `base_url` is that of the API."""
 
-    `base_url` is that of the API.
-    """
-
-    results: Sequence[StopResult] = ()
-    errors: Sequence[StepError] = ()
     dry_run: bool = False
     base_url: str = ""
+    gives_way = (TooFewBaselinesError,)
 
     @property
-    def failure(self) -> StepError | None:
-        """The error that decides the exit code: a signal, of the first failed run, or of the step itself.
-
-        Too few baselines give way to any other error, since a pipeline may allow that exit code.
-        """
-        errors = [*(result.error for result in self.results if result.error), *self.errors]
-        signals = [error for error in errors if isinstance(error, SignalError)]
-        others = [error for error in errors if not isinstance(error, TooFewBaselinesError)]
-        return next(iter([*signals, *others, *errors]), None)
-
-    @property
-    def status(self) -> str:
-        """The value of the output `status`."""
-        if self.failure:
-            return self.failure.status
+    def success(self) -> str:
+        """The status if nothing went wrong."""
         return "dry_run" if self.dry_run else "stopped"
 
-    def with_error(self, error: StepError) -> Self:
-        """Return the report with this error added."""
-        return replace(self, errors=(*self.errors, error))
-
-    def outcomes(self) -> Iterator[tuple[str, StepError | None]]:
-        """Yield a line for each outcome, with the error that it is about."""
-        for result in self.results:
-            outcome = result.message(dry_run=self.dry_run) or result.describe(dry_run=self.dry_run)
-            yield f"test run {result.test_run_id}: {outcome}", result.error
-        for error in self.errors:
-            for message in error.messages():
-                yield message, error
+    def describe(self, result: StopResult) -> str:
+        """Return a line about a test run."""
+        outcome = result.message(dry_run=self.dry_run) or result.describe(dry_run=self.dry_run)
+        return f"test run {result.test_run_id}: {outcome}"

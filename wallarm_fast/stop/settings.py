@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from wallarm_fast.api.connection import Connection
 from wallarm_fast.inputs import parsers
 from wallarm_fast.inputs.connection import API_HOST, CA_CERT, CLOUD_REGION, read_connection
+from wallarm_fast.inputs.output_files import check_output_files
 from wallarm_fast.inputs.table import TOKEN, Input, InputReader
 from wallarm_fast.platforms.detection import Platform
-from wallarm_fast.platforms.files import check_writable
 from wallarm_fast.stop.outputs import DOTENV_NAMES
 from wallarm_fast.stop.quiet import STOP_RESERVE
 
@@ -55,31 +55,19 @@ def read_settings(environ: Mapping[str, str], platform: Platform) -> Settings:
     settings = Settings(
         connection=read_connection(reader),
         test_run_ids=reader.read("test_run_id", parsers.parse_test_run_ids, ()),
-        timeout=reader.read("timeout", parsers.parse_seconds, math.inf),
+        timeout=reader.read("timeout", parsers.parse_timeout, math.inf),
         quiet_period=reader.read("quiet_period", parsers.parse_seconds, 0.0),
         min_baselines=reader.read("min_baselines", parsers.parse_whole_number, 0),
         dry_run=reader.read("dry_run", parsers.parse_boolean, fallback=False),
         warnings=reader.warnings,
     )
-    if settings.timeout == 0:
-        reader.reject("timeout", "must be more than 0")
-    elif settings.quiet_period >= settings.timeout:
+    if settings.quiet_period >= settings.timeout:
         reader.reject("quiet_period", "must be shorter than timeout, or no time would be left to stop")
     elif settings.quiet_period > (longest := settings.timeout - min(STOP_RESERVE, settings.timeout / 2)):
         reader.warnings.append(
             f"quiet_period ({settings.quiet_period:g} s) is too close to timeout ({settings.timeout:g} s); "
             f"recording is stopped after {longest:g} s at the latest"
         )
-    if platform.kind == "github" and not platform.github_output:
-        reader.reject("GITHUB_OUTPUT", "is not set, so the outputs would be lost")
-    reader.check("GITHUB_OUTPUT", platform.github_output or "", _check_writable, None)
-    reader.check("output_file", platform.output_file or "", _check_writable, None)
+    check_output_files(reader, platform)
     reader.raise_problems()
     return settings
-
-
-def _check_writable(path: str) -> None:
-    try:
-        check_writable(path)
-    except OSError as error:
-        raise ValueError(f"{parsers.quote(path)} cannot be written: {error.strerror}") from None

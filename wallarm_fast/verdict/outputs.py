@@ -1,0 +1,60 @@
+"""The outputs of the verdict step: names, values, and the variables of the dotenv file."""
+
+import json
+from collections.abc import Collection
+
+from wallarm_fast.api.progress import Vulnerability
+from wallarm_fast.platforms import Publication
+from wallarm_fast.text import sanitize_line
+from wallarm_fast.verdict.junit import make_junit
+from wallarm_fast.verdict.results import VerdictReport, VerdictResult
+from wallarm_fast.verdict.summary import make_summary
+
+# Output: variable in the dotenv file.
+DOTENV_NAMES = {
+    "status": "FAST_VERDICT_STATUS",
+    "test_run_id": "VERDICT_TEST_RUN_ID",
+    "vulnerability_count": "VULNERABILITY_COUNT",
+}
+
+
+def make_publication(report: VerdictReport, secrets: Collection[str]) -> Publication:
+    """Return every output; unknown values are empty. At most 1,000 vulnerabilities of a run are listed."""
+    results = report.results
+    outputs = {
+        "status": report.status,
+        "test_run_id": results[0].test_run_id if results else "",
+        "vulnerability_count": str(sum(len(result.vulnerabilities) for result in results)),
+        "vulnerabilities": _json(
+            [
+                {**_vulnerability(found, secrets), "test_run_id": result.test_run_id}
+                for result in results
+                for found in result.worst
+            ]
+        ),
+        "results": _json([_result(result, secrets) for result in results]),
+    }
+    return Publication(
+        outputs=outputs,
+        variables={variable: outputs[name] for name, variable in DOTENV_NAMES.items()},
+        summary=make_summary(report, secrets),
+        links={f"Test run {result.test_run_id}": result.url for result in results if result.url},
+        files={report.junit_file: make_junit(report, secrets)} if report.junit_file else {},
+    )
+
+
+def _result(result: VerdictResult, secrets: Collection[str]) -> dict[str, object]:
+    found = [_vulnerability(item, secrets) for item in result.worst]
+    error = result.error and sanitize_line(str(result.error), secrets)
+    return {**vars(result), "vulnerabilities": found, "error": error}
+
+
+def _vulnerability(found: Vulnerability, secrets: Collection[str]) -> dict[str, object]:
+    return {
+        name: sanitize_line(value, secrets) if isinstance(value, str) else value
+        for name, value in vars(found).items()
+    }
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))

@@ -1,0 +1,59 @@
+"""The job summary, in Markdown."""
+
+from collections.abc import Collection, Iterator
+
+from wallarm_fast.text import escape_markdown, sanitize_line
+from wallarm_fast.verdict.results import VerdictReport, VerdictResult, plural
+
+# GitHub drops a summary of more than 1 MiB altogether.
+SUMMARY_LIMIT = 1_000_000
+
+
+def make_summary(report: VerdictReport, secrets: Collection[str]) -> str:
+    """Return the verdict, a table of the test runs, and one of the vulnerabilities; less than 1 MiB."""
+    title = report.failure.title if report.failure else "no vulnerabilities found"
+    size, lines = 0, list[str]()
+    for line in _lines(report, title, secrets):
+        size += len(line) + 1
+        if size > SUMMARY_LIMIT:
+            lines += ["", "and more, see the outputs"]
+            break
+        lines.append(line)
+    return "\n".join([*lines, "", ""])
+
+
+def _lines(report: VerdictReport, title: str, secrets: Collection[str]) -> Iterator[str]:
+    def text(value: object) -> str:
+        return "" if value is None else escape_markdown(sanitize_line(str(value), secrets))
+
+    yield from (f"### Wallarm FAST: {title}", "")
+    for error in report.errors:
+        for message in error.messages():
+            yield from (text(message), "")
+    if report.results:
+        yield "| Test run | Test record | Baselines | Passed | Failed | Not tested | Outcome |"
+        yield "|---|---|---:|---:|---:|---:|---|"
+    for result in report.results:
+        counts = (
+            result.baseline_count,
+            result.passed_count,
+            result.failed_count,
+            result.failed_technically_count,
+        )
+        outcome = text(result.describe())
+        cells = (_link(result), *map(text, (result.test_record_id, *counts)))
+        title = f"**{result.error.title}**: " if result.error else ""
+        yield f"| {' | '.join(cells)} | {title}{outcome} |"
+    found = [(result, item) for result in report.results for item in result.worst]
+    if found:
+        count = sum(len(result.vulnerabilities) for result in report.results)
+        yield from ("", f"{plural(count, 'vulnerability')}:", "")
+        yield from ("| Test run | ID | Threat | Type | Code |", "|---|---|---:|---|---|")
+    for result, item in found:
+        cells = (_link(result), *map(text, (item.id, item.threat, item.type, item.code)))
+        yield f"| {' | '.join(cells)} |"
+
+
+def _link(result: VerdictResult) -> str:
+    run = escape_markdown(result.test_run_id)
+    return f"[{run}]({result.url})" if result.url else run
