@@ -43,7 +43,7 @@ lint: setup ## check style, types, schemas, workflows, scripts and the Dockerfil
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/shellcheck .ci/run tests/self_test/*.sh
-	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml verdict/action.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml

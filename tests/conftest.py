@@ -26,8 +26,9 @@ from tests.tools.simulator import Simulator
 from wallarm_fast.clock import Clock
 from wallarm_fast.inputs.table import read_input, read_token
 from wallarm_fast.platforms import Platform, detect_platform
+from wallarm_fast.stop import step as stop
 from wallarm_fast.stop.settings import GITLAB_OUTPUT_FILE, INPUTS
-from wallarm_fast.stop.step import main
+from wallarm_fast.verdict import step as verdict_step
 
 ROOT = Path(__file__).parent.parent
 TOKEN = "token_Qwe12345"
@@ -138,9 +139,10 @@ def platform_of(environ: Mapping[str, str]) -> Platform:
 
 
 class Steps:
-    """Runs the step in a directory of its own; `env` of a call adds to the `base` of all."""
+    """Runs a step in a directory of its own; `env` of a call adds to the `base` of all."""
 
-    def __init__(self, folder: Path, base: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, base: Mapping[str, str], name: str = "stop-recording") -> None:
+        self.name = name
         self.directory = folder / "work"
         self.directory.mkdir()
         self.base = dict(base)
@@ -164,7 +166,8 @@ class Steps:
         return {**self.base, **platforms[platform], **env}
 
     def ran(self, exit_code: int, stdout: str, stderr: str, env: Mapping[str, str], seconds: float) -> Ran:
-        name = env.get("STOP_RECORDING_OUTPUT_FILE") or ("stop-recording.env" if "GITLAB_CI" in env else None)
+        variable = f"{self.name.upper().replace('-', '_')}_OUTPUT_FILE"
+        name = env.get(variable) or (f"{self.name}.env" if "GITLAB_CI" in env else None)
         dotenv = self.directory / name if name else None
         ran = Ran(
             exit_code,
@@ -189,8 +192,10 @@ class InProcess(Steps):
         base: Mapping[str, str],
         capsys: pytest.CaptureFixture[str],
         patch: pytest.MonkeyPatch,
+        name: str = "stop-recording",
     ) -> None:
-        super().__init__(folder, base)
+        super().__init__(folder, base, name)
+        self.main = {"stop-recording": stop.main, "fast-verdict": verdict_step.main}[name]
         self.capsys = capsys
         patch.chdir(self.directory)
 
@@ -198,7 +203,7 @@ class InProcess(Steps):
         environ = self.environ(platform, env)
         self.capsys.readouterr()
         started = time.monotonic()
-        exit_code = main(environ, arguments, self.clock.clock)
+        exit_code = self.main(environ, arguments, self.clock.clock)
         seconds = time.monotonic() - started
         captured = self.capsys.readouterr()
         return self.ran(exit_code, captured.out, captured.err, environ, seconds)
@@ -207,8 +212,8 @@ class InProcess(Steps):
 class AsProcess(Steps):
     """Starts entrypoint.py as a process of its own, in real time."""
 
-    def __init__(self, folder: Path, base: Mapping[str, str]) -> None:
-        super().__init__(folder, base)
+    def __init__(self, folder: Path, base: Mapping[str, str], name: str = "stop-recording") -> None:
+        super().__init__(folder, base, name)
         self.stdout = folder / "stdout"
         self.stderr = folder / "stderr"
 
@@ -216,7 +221,11 @@ class AsProcess(Steps):
         self.env = self.environ(platform, {"PATH": os.environ["PATH"], **env})
         with self.stdout.open("wb") as stdout, self.stderr.open("wb") as stderr:
             return subprocess.Popen(
-                [sys.executable, str(ROOT / "entrypoint.py")],
+                [
+                    sys.executable,
+                    str(ROOT / "entrypoint.py"),
+                    *(["verdict"] if self.name == "fast-verdict" else []),
+                ],
                 env=self.env,
                 cwd=self.directory,
                 stdin=subprocess.DEVNULL,
@@ -310,9 +319,23 @@ def step(
 
 
 @pytest.fixture
+def verdict(
+    sim: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> InProcess:
+    """The verdict step in this process, against `sim`, waiting for run 5080."""
+    return InProcess(tmp_path, _base(sim), capsys, monkeypatch, "fast-verdict")
+
+
+@pytest.fixture
 def process(sim: Simulator, tmp_path: Path) -> AsProcess:
     """The step as a process, against `sim`, stopping run 5080."""
     return AsProcess(tmp_path, _base(sim))
+
+
+@pytest.fixture
+def verdict_process(sim: Simulator, tmp_path: Path) -> AsProcess:
+    """The verdict step as a process, against `sim`, waiting for run 5080."""
+    return AsProcess(tmp_path, _base(sim), "fast-verdict")
 
 
 @pytest.fixture(scope="session")

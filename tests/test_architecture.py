@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, AsProcess
+from tests.tools.simulator import Simulator
+from tests.verdict.test_waiting import TESTED, plan
 
 PACKAGE = ROOT / "wallarm_fast"
 MODULES = {str(path.relative_to(PACKAGE)): path for path in sorted(PACKAGE.rglob("*.py"))}
@@ -19,12 +21,14 @@ ALLOWED = {
     "text": set(),
     "log": set(),
     "parallel": {"clock", "errors"},
+    "report": {"errors"},
     "api": {"clock", "errors", "log", "text"},
-    "inputs": {"api", "errors"},
     "platforms": {"errors", "parallel", "text"},
-    "app": {"clock", "errors", "inputs", "parallel", "platforms"},
-    "stop": {"api", "app", "clock", "errors", "inputs", "log", "parallel", "platforms", "text"},
+    "inputs": {"api", "errors", "platforms"},
+    "app": {"clock", "errors", "inputs", "parallel", "platforms", "report"},
 }
+# A step may import all of these, but no other step.
+ALLOWED |= {step: set(ALLOWED) for step in ("stop", "verdict")}
 
 
 def imports(module: Path) -> set[str]:
@@ -71,9 +75,10 @@ def test_each_library_is_imported_where_its_job_is_done_and_nowhere_else(
     assert [name for name, libraries in used.items() if library in libraries] == importers
 
 
-def test_the_api_the_inputs_and_the_rules_of_a_recording_know_no_ci() -> None:
+def test_the_api_the_inputs_and_the_rules_of_the_steps_know_no_ci() -> None:
     outside = re.compile(
-        r"(api|inputs)/|(parallel|log|clock|errors|stop/(recording|request|confirm|quiet|job|results))\.py"
+        r"(api|inputs)/(?!output_files)|(parallel|log|clock|errors|report)\.py"
+        r"|stop/(recording|request|confirm|quiet|job|results|errors)\.py|verdict/(run|job|results|errors)\.py"
     )
     names = [name for name in MODULES if outside.match(name)]
     assert len(names) > 10
@@ -84,10 +89,10 @@ def test_no_module_is_too_long_to_take_in() -> None:
     assert [name for name, path in MODULES.items() if len(path.read_text().splitlines()) > 260] == []
 
 
-def loaded(process: AsProcess, platform: str, **env: str) -> set[str]:
-    """Return the modules that a run of the step loads."""
+def loaded(process: AsProcess, platform: str, *arguments: str, **env: str) -> set[str]:
+    """Return the full names of the modules that a run of the step loads."""
     ran = subprocess.run(
-        [sys.executable, "-X", "importtime", str(ROOT / "entrypoint.py")],
+        [sys.executable, "-X", "importtime", str(ROOT / "entrypoint.py"), *arguments],
         env=process.environ(platform, env),
         cwd=process.directory,
         capture_output=True,
@@ -95,7 +100,7 @@ def loaded(process: AsProcess, platform: str, **env: str) -> set[str]:
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    return {name.partition(".")[0] for name in re.findall(r"(?m)^import time:.*\| +(\S+)$", ran.stderr)}
+    return set(re.findall(r"(?m)^import time:.*\| +(\S+)$", ran.stderr))
 
 
 @pytest.mark.parametrize("platform", ["github", "gitlab", "console"])
@@ -110,3 +115,20 @@ def test_one_plain_id_loads_neither_yaml_nor_the_libraries_behind_actions_toolki
 
 def test_a_list_of_ids_loads_yaml(process: AsProcess) -> None:
     assert "yaml" in loaded(process, "github", TEST_RUN_ID="[5080]")
+
+
+def test_the_stop_step_loads_neither_the_verdict_step_nor_xml(process: AsProcess) -> None:
+    modules = loaded(process, "gitlab")
+    assert "wallarm_fast.stop.step" in modules
+    assert not [name for name in modules if re.match(r"wallarm_fast\.verdict\b|xml\b", name)]
+
+
+@pytest.mark.parametrize(("platform", "junit"), [("gitlab", True), ("console", False)])
+def test_the_verdict_step_loads_xml_only_to_write_a_file_and_nothing_of_the_stop_step(
+    platform: str, junit: bool, verdict_process: AsProcess, sim: Simulator
+) -> None:
+    plan(sim, TESTED)
+    modules = loaded(verdict_process, platform, "verdict")
+    assert "wallarm_fast.verdict.step" in modules
+    assert not [name for name in modules if re.match(r"wallarm_fast\.stop\b", name)]
+    assert ("xml.etree" in modules) == junit

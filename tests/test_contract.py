@@ -1,8 +1,9 @@
-"""What is promised in several places is the same in all: code, action.yml, README, changelog, examples."""
+"""What is promised in several places is the same in all: code, action.yml, README, changelog, snippets."""
 
 import re
 import tomllib
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
@@ -10,24 +11,17 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
-from wallarm_fast import __version__, errors
-from wallarm_fast.errors import StepError
+from wallarm_fast import __version__, app
+from wallarm_fast.api.progress import Vulnerability
+from wallarm_fast.errors import InputError, SignalError, StepError
 from wallarm_fast.inputs.connection import USE_SSL_VARIABLE
-from wallarm_fast.inputs.table import TOKEN_FILE_VARIABLE
-from wallarm_fast.stop import errors as stop_errors
-from wallarm_fast.stop.outputs import DOTENV_NAMES, make_publication
-from wallarm_fast.stop.results import StopReport, StopResult
-from wallarm_fast.stop.settings import GITLAB_OUTPUT_FILE, INPUTS
-
-OUTPUTS = list(make_publication(StopReport([StopResult("1")]), []).outputs)
-RESULT_FIELDS = [field.name for field in fields(StopResult)]
-REQUIRED = ("token", "test_run_id")
-# Status by exit code.
-STATUS = {
-    error.exit_code: error.status
-    for error in [*vars(errors).values(), *vars(stop_errors).values()]
-    if isinstance(error, type) and issubclass(error, StepError) and hasattr(error, "exit_code")
-}
+from wallarm_fast.inputs.table import TOKEN_FILE_VARIABLE, Input
+from wallarm_fast.stop.outputs import DOTENV_NAMES as STOP_VARIABLES
+from wallarm_fast.stop.results import StopResult
+from wallarm_fast.stop.step import STEP as STOP_STEP
+from wallarm_fast.verdict.outputs import DOTENV_NAMES as VERDICT_VARIABLES
+from wallarm_fast.verdict.results import VerdictResult
+from wallarm_fast.verdict.step import STEP as VERDICT_STEP
 
 
 @cache
@@ -35,100 +29,159 @@ def text(name: str) -> str:
     return (ROOT / name).read_text()
 
 
-def load(name: str) -> Any:  # noqa: ANN401 - whatever the file contains
-    return yaml.safe_load(text(name))
-
-
-def table(*head: str) -> list[list[str]]:
-    """Return the rows, as cells, of the table of the README that begins with these columns."""
-    (rows,) = re.findall(
-        rf"(?m)^\| {re.escape(' | '.join(head))} .*\|\n\|[-|: ]+\|\n((?:\|.*\|\n)+)", text("README.md")
-    )
-    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows.splitlines()]
-
-
 def code(cell: str) -> list[str]:
     """Return what is in backquotes."""
     return re.findall(r"`([^`]*)`", cell)
 
 
+def noted(spec: Input, note: str) -> list[str]:
+    """Return what the meaning of an input has in parentheses."""
+    return re.findall(rf"\({note}\)", spec.meaning)
+
+
+def statuses(part: str) -> dict[int, str]:
+    """Return the statuses that a part of the package defines, by exit code."""
+    module = f"wallarm_fast.{part}errors"
+    classes = [error for error in StepError.__subclasses__() if error.__module__ == module]
+    return {error.exit_code: error.status for error in classes if error is not SignalError}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step, and where the rest of the project describes it."""
+
+    step: app.Step[Any]
+    folder: str  # of its action.yml
+    head: str  # how its tables in the README begin
+    dotenv_names: Mapping[str, str]
+    successes: list[str]
+    failures: Mapping[int, str]  # that the other step has not, by exit code
+    arrays: Mapping[str, list[str]]  # outputs that are arrays of objects with these fields
+
+    def __str__(self) -> str:
+        return self.step.command
+
+    @property
+    def inputs(self) -> Mapping[str, Input]:
+        return self.step.inputs
+
+    @property
+    def outputs(self) -> list[str]:
+        report = self.step.no_report.with_error(InputError("x"))
+        return list(self.step.publication(report, []).outputs)
+
+    @property
+    def gitlab_files(self) -> list[str]:
+        return [file for spec in self.inputs.values() for file in noted(spec, "GitLab: (.*)")]
+
+    def load(self, name: str) -> dict[str, dict[str, Any]]:
+        """Return what a YAML file next to its action.yml contains."""
+        return yaml.safe_load(text(self.folder + name)) or {}
+
+    def table(self, *head: str) -> list[list[str]]:
+        """Return the rows, as cells, of the table of the README that begins with these columns."""
+        start = re.escape(f"| {self.head}{' | '.join(head)} ")
+        (rows,) = re.findall(rf"(?m)^{start}.*\|\n\|[-|: ]+\|\n((?:\|.*\|\n)+)", text("README.md"))
+        return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows.splitlines()]
+
+
+RESULT, FOUND, VERDICT_RESULT = (
+    [field.name for field in fields(data)] for data in (StopResult, Vulnerability, VerdictResult)
+)
+STOP = Step(STOP_STEP, "", "", STOP_VARIABLES, ["stopped", "dry_run"], statuses("stop."), {"results": RESULT})
+VERDICT = Step(
+    VERDICT_STEP, "verdict/", "verdict ", VERDICT_VARIABLES, ["passed"], statuses("verdict."),
+    {"vulnerabilities": [*FOUND, "test_run_id"], "results": VERDICT_RESULT},
+)  # fmt: skip
+STEPS = [STOP, VERDICT]
+INPUTS = [pytest.param(step, name, id=f"{step}-{name}") for step in STEPS for name in step.inputs]
+SHARED = statuses("")
+each_step = pytest.mark.parametrize("step", STEPS, ids=str)
+each_input = pytest.mark.parametrize(("step", "name"), INPUTS)
+
 # action.yml
 
 
-def test_the_action_has_the_inputs_and_outputs_of_the_code_in_the_same_order() -> None:
-    assert list(load("action.yml")["inputs"]) == list(INPUTS)
-    assert list(load("action.yml")["outputs"]) == OUTPUTS
-
-
+@each_step
 @pytest.mark.parametrize("kind", ["inputs", "outputs"])
-def test_every_input_and_output_of_the_action_has_a_type(kind: str) -> None:
-    assert list(load("action-types.yml")[kind]) == list(load("action.yml")[kind])
+def test_the_action_has_what_the_code_has_in_the_same_order_and_with_types(kind: str, step: Step) -> None:
+    assert list(step.load("action.yml")[kind]) == list(getattr(step, kind))
+    assert list(step.load("action-types.yml")[kind]) == list(getattr(step, kind))
 
 
-@pytest.mark.parametrize("name", INPUTS)
-def test_an_input_has_no_default_in_the_action_since_that_would_hide_the_variable(name: str) -> None:
-    spec = load("action.yml")["inputs"][name]
+@each_input
+def test_an_input_has_no_default_in_the_action_since_that_would_hide_the_variable(
+    name: str, step: Step
+) -> None:
+    spec = step.load("action.yml")["inputs"][name]
     assert "default" not in spec
     assert spec["required"] is False
 
 
-@pytest.mark.parametrize("name", INPUTS)
-def test_the_description_of_an_input_names_its_variable_and_its_default(name: str) -> None:
-    description = load("action.yml")["inputs"][name]["description"]
+@each_input
+def test_the_description_of_an_input_names_its_variable_and_its_default(name: str, step: Step) -> None:
+    spec, description = step.inputs[name], step.load("action.yml")["inputs"][name]["description"]
     named = re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", description)
-    assert named[:1] == [INPUTS[name].variable]
-    assert named[1:] == ([TOKEN_FILE_VARIABLE] if name == "token" else [])
-    if name in REQUIRED:
-        assert "Required" in description
-        assert "Default" not in description
-    else:
-        default = f" Default {INPUTS[name].default}." if INPUTS[name].default else " Default is "
-        assert default in description
-    assert (GITLAB_OUTPUT_FILE in description) is (name == "output_file")
+    assert named == [spec.variable, *([TOKEN_FILE_VARIABLE] if name == "token" else [])]
+    required = noted(spec, "(required.*)")
+    assert re.findall("Required(?: with(?:out)? copy)?", description) == [*map(str.capitalize, required)]
+    defaults = re.findall(r" Default (is|\S+)", description)
+    assert defaults == ([] if required else [f"{spec.default}." if spec.default else "is"])
+    assert [file for file in step.gitlab_files if file in description] == noted(spec, "GitLab: (.*)")
 
 
-def test_the_descriptions_of_the_outputs_name_every_status_and_every_field_of_a_result() -> None:
-    outputs = load("action.yml")["outputs"]
-    assert {"stopped", "dry_run", *STATUS.values(), errors.SignalError.status} == set(
-        re.findall(r"[a-z_]+", outputs["status"]["description"].replace("or why not", ""))
-    )
-    assert re.findall(r"\w+", outputs["results"]["description"].partition(":")[2]) == RESULT_FIELDS
+@each_step
+def test_the_descriptions_of_the_outputs_name_every_status_and_every_field(step: Step) -> None:
+    outputs = {name: spec["description"] for name, spec in step.load("action.yml")["outputs"].items()}
+    successes, failures = (re.findall(r"\w+", part) for part in outputs["status"].split("or why not:"))
+    assert successes == step.successes
+    assert {*failures} == {*SHARED.values(), *step.failures.values(), SignalError.status}
+    for name, listed in step.arrays.items():
+        assert re.findall(r"\w+", outputs[name].partition(":")[2]) == listed
 
 
-def test_every_output_but_results_has_a_dotenv_name() -> None:
-    assert list(DOTENV_NAMES) == OUTPUTS[:-1]
+@each_step
+def test_every_output_but_arrays_of_objects_has_a_dotenv_name(step: Step) -> None:
+    assert [*step.dotenv_names, *step.arrays] == step.outputs
 
 
 # README
 
 
-def test_the_readme_has_the_inputs_of_the_code_with_their_variables_and_defaults() -> None:
-    rows = table("input", "environment variable", "default", "meaning")
-    assert [code(row[0]) for row in rows] == [[name] for name in INPUTS]
-    for row, (name, spec) in zip(rows, INPUTS.items(), strict=True):
-        assert code(row[1]) == [spec.variable]
-        if name in REQUIRED:
-            assert row[2] == "required"
+@each_step
+def test_the_readme_has_the_inputs_of_the_code_with_their_variables_and_defaults(step: Step) -> None:
+    rows = step.table("input", "environment variable", "default", "meaning")
+    assert [code(row[0]) for row in rows] == [[name] for name in step.inputs]
+    for (_, variable, default, _), spec in zip(rows, step.inputs.values(), strict=True):
+        assert code(variable) == [spec.variable]
+        if required := noted(spec, "(required.*)"):
+            assert [default.replace("`", "")] == required
         elif spec.default:
-            assert row[2] == f"`{spec.default}`"
+            assert default == f"`{spec.default}`"
         else:
-            assert code(row[2]) == ([GITLAB_OUTPUT_FILE] if name == "output_file" else [])
-            assert row[2] not in ("", "required")
+            assert code(default) == noted(spec, "GitLab: (.*)")
+            assert default not in ("", "required")
 
 
-def test_the_readme_has_the_outputs_of_the_code_with_their_dotenv_names() -> None:
-    rows = table("output", "dotenv name", "value")
-    assert [code(row[0]) for row in rows] == [[name] for name in OUTPUTS]
-    assert [code(row[1]) for row in rows] == [[DOTENV_NAMES[name]] for name in OUTPUTS[:-1]] + [[]]
-    assert code(rows[-1][2]) == RESULT_FIELDS
+@each_step
+def test_the_readme_has_the_outputs_of_the_code_with_their_dotenv_names(step: Step) -> None:
+    rows = step.table("output", "dotenv name", "value")
+    assert [code(row[0]) for row in rows] == [[name] for name in step.outputs]
+    variables = [[variable] for variable in step.dotenv_names.values()]
+    assert [code(row[1]) for row in rows] == variables + [[]] * len(step.arrays)
+    assert [code(row[2]) for row in rows[len(variables) :]] == [*step.arrays.values()]
 
 
-def test_the_readme_has_the_exit_codes_of_the_code_with_their_statuses() -> None:
-    rows = {row[0]: code(row[1]) for row in table("code", "status", "meaning")}
-    assert list(rows) == ["0", *(str(number) for number in range(1, 9)), "130, 143"]
-    assert rows["0"] == ["stopped", "dry_run"]
-    assert rows["130, 143"] == [errors.SignalError.status]
-    assert {int(number): status for number, (status,) in list(rows.items())[1:-1]} == STATUS
+@each_step
+def test_the_readme_has_the_exit_codes_of_the_code_with_their_statuses(step: Step) -> None:
+    rows = [(row[0], code(row[1])) for row in step.table("code", "status", "meaning")]
+    shared, signals = (SHARED, [("130, 143", [SignalError.status])]) if step is STOP else ({}, [])
+    failures = [(str(number), [status]) for number, status in sorted({**shared, **step.failures}.items())]
+    assert rows == [("0", step.successes), *failures, *signals]
+
+
+def test_the_readme_says_which_exit_codes_the_steps_do_not_share() -> None:
+    assert f"those above and these, without {' and '.join(map(str, STOP.failures))}:" in text("README.md")
 
 
 @pytest.mark.parametrize(
@@ -136,18 +189,6 @@ def test_the_readme_has_the_exit_codes_of_the_code_with_their_statuses() -> None
 )
 def test_the_readme_names_the_variables_that_are_not_inputs(variable: str) -> None:
     assert f"`{variable}`" in text("README.md")
-
-
-def test_every_input_output_and_variable_that_the_readme_uses_exists() -> None:
-    snippets = "\n".join(re.findall(r"(?ms)^```yaml\n(.*?)^```", text("README.md")))
-    used = re.findall(r"steps\.stop\.outputs\.(\w+)", snippets)
-    assert used
-    assert set(used) <= set(OUTPUTS)
-    given = re.findall(r"(?m)^ *with:\n((?: +\w+: .*\n)+)", snippets)
-    assert given
-    assert {name for block in given for name in re.findall(r"(?m)^ +(\w+):", block)} <= set(INPUTS)
-    variables = set(re.findall(r"STOP_RECORDING_\w+", text("README.md")))
-    assert variables <= {spec.variable for spec in INPUTS.values()} | set(DOTENV_NAMES.values())
 
 
 # Versions and names
@@ -160,21 +201,20 @@ def test_changelog_and_package_have_the_version_of_the_code() -> None:
     assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "wallarm_fast.__version__"}
 
 
-def test_all_snippets_use_the_same_action_and_the_same_image_of_this_major_version() -> None:
-    names = ["README.md", "action.yml", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
-    names += [
+def test_all_snippets_use_the_same_actions_components_and_image_of_this_major_version() -> None:
+    pages = [
         str(path.relative_to(ROOT))
-        for folder in ("examples", "templates", "docs")
-        for path in (ROOT / folder).rglob("*")
+        for pattern in ("*.md", "docs/**/*.md", "examples/**/*", "templates/*", "action.yml", "*/action.yml")
+        for path in ROOT.glob(pattern)
         if path.is_file()
     ]
-    major = __version__.partition(".")[0]
-    actions = {name: set(re.findall(r"uses:\s*(\S*stop-recording@\S+)", text(name))) for name in names}
-    image = re.compile(r"([\w.-]+(?:/[\w.-]+)*/wallarm-fast-stop-recording:[\w.-]+)")
-    images = {name: set(image.findall(text(name))) for name in names}
-    assert set.union(*actions.values()) == {f"OWNER/wallarm-fast-stop-recording@v{major}"}
-    assert set.union(*images.values()) == {f"ghcr.io/OWNER/wallarm-fast-stop-recording:{major}"}
-    assert actions["README.md"]
-    assert actions["examples/github/fast.yml"]
-    assert images["README.md"]
-    assert images["examples/gitlab/.gitlab-ci.yml"]
+    name, major = "OWNER/wallarm-fast-stop-recording", __version__.partition(".")[0]
+    for expression, expected in {
+        r"uses:\s*(\S*wallarm-fast-stop-recording\S*)": {f"{name}@v{major}", f"{name}/verdict@v{major}"},
+        r"component:\s*(\S+)": {f"$CI_SERVER_FQDN/{name}/{step}@{major}" for step in STEPS},
+        r"\b(ghcr\.io/\S+?:[\w.-]+)": {f"ghcr.io/{name}:{major}"},
+    }.items():
+        found = {page: {*re.findall(expression, text(page))} for page in pages}
+        pinned = f"{name}@{'0' * 40}"  # stands for any commit
+        assert set.union(*found.values()) - {pinned} == expected
+        assert found["README.md"] | found["docs/recipes.md"] >= expected

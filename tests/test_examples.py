@@ -1,4 +1,4 @@
-"""The examples and the GitLab component are valid and agree with the action. The e2e tests run them."""
+"""The examples and the GitLab components are valid and agree with the actions. The e2e tests run them."""
 
 import json
 import re
@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
+from tests.test_contract import STOP, VERDICT, Step, each_step
 
 SCHEMAS = {
     "examples/github/fast.yml": "github-workflows",
@@ -40,9 +41,13 @@ def check_shell(script: str) -> None:
     assert checked.returncode == 0, checked.stderr
 
 
-def component() -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the inputs and the job of the GitLab component, with the defaults of the inputs filled in."""
-    text = (ROOT / "templates/stop-recording.yml").read_text()
+def source(step: Step) -> str:
+    return (ROOT / f"templates/{step}.yml").read_text()
+
+
+def component(step: Step) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the inputs and the job of a GitLab component, with the defaults of the inputs filled in."""
+    text = source(step)
     inputs = next(yaml.safe_load_all(text))["spec"]["inputs"]
     for name, spec in inputs.items():
         default = spec["default"]
@@ -57,18 +62,55 @@ def test_an_example_is_valid_for_its_ci_system(example: str, schema: str) -> Non
     check_schema(ROOT / example, schema)
 
 
-def test_the_job_of_the_component_is_valid_for_gitlab(tmp_path: Path) -> None:
-    (tmp_path / "job.yml").write_text(yaml.safe_dump({"stop-recording": component()[1]}))
+@each_step
+def test_the_job_of_a_component_is_valid_for_gitlab(step: Step, tmp_path: Path) -> None:
+    (tmp_path / "job.yml").write_text(yaml.safe_dump({str(step): component(step)[1]}))
     check_schema(tmp_path / "job.yml", "gitlab-ci")
 
 
-def test_the_component_has_the_inputs_of_the_action_except_those_that_are_variables_on_gitlab() -> None:
-    inputs, job = component()
-    own = set(inputs) - {"stage", "job", "image", "allow_failure_exit_codes"}
-    action = yaml.safe_load((ROOT / "action.yml").read_text())["inputs"]
-    assert own == set(action) - {"token", "ca_cert", "output_file"}
-    passed = {name.removeprefix("INPUT_").lower() for name in job["variables"] if name.startswith("INPUT_")}
-    assert passed == own
+@pytest.mark.parametrize(
+    ("step", "variables"),
+    [
+        (STOP, "token ca_cert output_file"),
+        (
+            VERDICT,
+            """token ca_cert name description policy_id rps stop_on_first_fail file_extensions_to_exclude
+            wait_for_idle junit_file output_file""",
+        ),
+    ],
+    ids=["stop-recording", "fast-verdict"],
+)
+def test_a_component_has_the_inputs_of_the_action_except_those_that_are_variables_on_gitlab(
+    step: Step, variables: str
+) -> None:
+    own = component(step)[0].keys() - {"stage", "job", "image", "allow_failure_exit_codes"}
+    assert own == step.inputs.keys() - set(variables.split())
+    passed = re.findall(r"INPUT_(\w+): \"\$\[\[ inputs\.(\w+) ]]\"", source(step))
+    assert sorted(passed) == sorted((name.upper(), name) for name in own)
+    assert len(passed) == source(step).count("INPUT_")
+
+
+@each_step
+def test_an_input_of_a_component_defaults_to_the_variable_and_the_default_of_the_step(step: Step) -> None:
+    inputs, _ = component(step)
+    for name in inputs.keys() & step.inputs.keys():
+        spec = step.inputs[name]
+        if inputs[name]["default"] != f"${spec.variable}":
+            default = f"the variable {spec.variable}{f', else {spec.default}' if spec.default else ''}."
+            assert inputs[name]["default"] == ""
+            assert inputs[name]["description"].partition("Default: ")[2] == default
+
+
+@each_step
+def test_a_component_starts_its_step_and_takes_the_files_and_variables_that_it_writes(step: Step) -> None:
+    _, job = component(step)
+    assert job["script"] == [f"/usr/local/bin/{step}"]
+    reports = job["artifacts"]["reports"]
+    assert reports["dotenv"] == step.step.gitlab_output_file
+    links = Path(step.step.gitlab_output_file).with_suffix(".links.json")
+    assert sorted(reports.values()) == sorted([*step.gitlab_files, str(links)])
+    (passed_on,) = re.findall(r"(?s)\. Passes (.*?)\s+to\s+later jobs", source(step).replace("#", ""))
+    assert sorted(re.findall(r"[A-Z_]+", passed_on)) == sorted(step.dotenv_names.values())
 
 
 def test_the_github_example_uses_inputs_and_outputs_of_the_action() -> None:

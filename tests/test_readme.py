@@ -1,31 +1,45 @@
-"""The READMEs: both languages say the same, and every snippet is valid."""
+"""The documents: both READMEs say the same, every snippet is valid, every link leads somewhere."""
 
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
-from tests.conftest import ROOT, AsProcess
-from tests.test_examples import check_schema, check_shell
+from tests.conftest import ROOT, AsProcess, InProcess
+from tests.test_contract import STEPS, STOP, VERDICT
+from tests.test_examples import check_schema, check_shell, source
+from tests.tools.simulator import Simulator
 
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 ENGLISH = (ROOT / "README.md").read_text()
 TURKISH = (ROOT / "README.tr.md").read_text()
 
 
+def parse(text: str) -> list[Token]:
+    return MarkdownIt("commonmark").enable("table").parse(text)
+
+
 def fences(text: str) -> list[tuple[str, str]]:
     """Return language and content of each snippet."""
-    return re.findall(r"(?ms)^```(\w+)\n(.*?)^```$", text)
+    return [(token.info, token.content) for token in parse(text) if token.type == "fence"]
 
 
 def prose(text: str) -> str:
     return re.sub(r"(?ms)^```\w+\n.*?^```$", "", text)
 
 
-YAML = [snippet for language, snippet in fences(ENGLISH) if language == "yaml"]
-SHELL = [snippet for language, snippet in fences(ENGLISH) if language == "sh"]
+# The snippets of all documents, without repetition.
+SNIPPETS = list(dict.fromkeys(snippet for path in DOCUMENTS for snippet in fences(path.read_text())))
+YAML = [snippet for language, snippet in SNIPPETS if language == "yaml"]
+SHELL = [snippet for language, snippet in SNIPPETS if language == "sh"]
+(LOG,) = [snippet for language, snippet in fences(ENGLISH) if language == "text"]
 
 
 def _tables(text: str) -> list[list[list[str]]]:
@@ -36,12 +50,12 @@ def _tables(text: str) -> list[list[list[str]]]:
 @pytest.mark.parametrize(
     ("parts", "least"),
     [
-        (lambda text: re.findall(r"(?m)^(#+) ", prose(text)), 10),
+        (lambda text: re.findall(r"(?m)^(#+) ", prose(text)), 5),
         (_tables, 20),
         (lambda text: re.findall(r"(?m)^\| ([\d, ]+) \|", text), 10),
-        (lambda text: [snippet for snippet in fences(text) if snippet[0] != "mermaid"], 10),
+        (lambda text: [snippet for snippet in fences(text) if snippet[0] != "mermaid"], 5),
         (lambda text: re.sub('".*?"', '""', dict(fences(text))["mermaid"]).splitlines(), 5),
-        (lambda text: re.findall(r"\]\(((?!README)[^)]+)\)", prose(text)), 10),
+        (lambda text: re.findall(r"\]\(((?!README|#)[^)]+)\)", prose(text)), 10),
     ],
     ids=["headings", "tables", "exit codes", "snippets", "diagram", "links"],
 )
@@ -50,15 +64,33 @@ def test_the_turkish_readme_has_the_same_parts(parts: Callable[[str], list[objec
     assert parts(TURKISH) == parts(ENGLISH)
 
 
+def _anchors(path: Path) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a document."""
+    tokens = parse(path.read_text())
+    titles = [inline.content for head, inline in pairwise(tokens) if head.type == "heading_open"]
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_and_heading_that_a_document_links_to_exists(path: Path) -> None:
+    parts = [part for token in parse(path.read_text()) for part in token.children or []]
+    links = [str(part.attrs[name]) for part in parts for name in ("href", "src") if name in part.attrs]
+    missing = []
+    for link in (link for link in links if not re.match("https?:", link)):
+        name, _, anchor = link.partition("#")
+        target = path.parent / name if name else path
+        if not target.exists() or (anchor and anchor not in _anchors(target)):
+            missing.append(link)
+    assert missing == []
+
+
 @pytest.mark.parametrize(("text", "other"), [(ENGLISH, "README.tr.md"), (TURKISH, "README.md")])
-def test_every_file_that_a_readme_links_to_exists(text: str, other: str) -> None:
-    links = re.findall(r"\]\((?!https?://)([^)#]+)[^)]*\)", text)
-    assert other in links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+def test_each_readme_links_to_the_other(text: str, other: str) -> None:
+    assert f"]({other})" in text
 
 
 def test_every_snippet_is_in_a_language_that_is_checked_here() -> None:
-    assert set(re.findall(r"(?m)^ *```(.*)$", ENGLISH)[::2]) == {"mermaid", "sh", "yaml"}
+    assert {language for language, _ in SNIPPETS} == {"mermaid", "sh", "text", "yaml"}
 
 
 def _complete(snippet: str) -> tuple[str, object]:
@@ -94,16 +126,80 @@ def test_a_shell_snippet_is_valid(snippet: str) -> None:
     check_shell(snippet)
 
 
+def _mappings(value: object) -> Iterator[dict[str, Any]]:
+    """Yield every mapping in a document."""
+    if isinstance(value, dict):
+        yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _mappings(item)
+
+
+MAPPINGS = [mapping for snippet in YAML for mapping in _mappings(yaml.safe_load(snippet))]
+
+
+def test_every_input_that_a_snippet_gives_to_an_action_or_a_component_exists() -> None:
+    given = [mapping for mapping in MAPPINGS if "with" in mapping]
+    assert len(given) > 5
+    for mapping in given:
+        step = VERDICT if "/verdict@" in mapping.get("uses", "") else STOP
+        assert mapping["with"].keys() <= step.inputs.keys()
+    components = {
+        re.sub(".*/|@.*", "", mapping["component"]): mapping for mapping in MAPPINGS if "component" in mapping
+    }
+    assert components.keys() == {str(step) for step in STEPS}
+    for step in STEPS:
+        head = next(yaml.safe_load_all(source(step)))
+        assert components[str(step)]["inputs"].keys() <= head["spec"]["inputs"].keys()
+
+
+def test_every_job_of_a_snippet_for_gitlab_sets_and_takes_what_its_step_reads_and_writes() -> None:
+    jobs = [
+        (step, job) for job in MAPPINGS for step in STEPS if "image" in job and str(step) in job["script"]
+    ]
+    assert {str(step) for step, _ in jobs} == {str(step) for step in STEPS}
+    for step, job in jobs:
+        variables = job.get("variables", {}).keys() - {"GIT_STRATEGY"}
+        assert variables <= {spec.variable for spec in step.inputs.values()}
+        reports = job.get("artifacts", {}).get("reports", {})
+        assert reports.get("dotenv", step.step.gitlab_output_file) == step.step.gitlab_output_file
+        assert {*reports.values()} <= {*step.gitlab_files}
+
+
+def test_every_output_and_status_that_a_snippet_reads_exists() -> None:
+    text = "".join(YAML)
+    outputs = re.findall(r"(?:steps|needs)\.stop\.outputs\.(\w+)", text)
+    assert {"status", "test_record_id"} <= {*outputs} <= {*STOP.outputs}
+    compared = re.findall(r"(?:\.status|_STATUS\") !?=+ '?(\w+)", text)
+    assert {"stopped", "too_few_baselines"} <= {*compared} <= {*STOP.successes, *STOP.failures.values()}
+
+
+def test_every_variable_of_a_step_that_a_document_names_exists() -> None:
+    known = {spec.variable for step in STEPS for spec in step.inputs.values()}
+    known |= {variable for step in STEPS for variable in step.dotenv_names.values()}
+    for path in DOCUMENTS:
+        assert {*re.findall(r"\b(?:STOP_RECORDING|FAST_VERDICT)_\w+", path.read_text())} <= known
+
+
 def test_the_make_commands_have_targets() -> None:
-    targets = re.findall(r"(?m)^make (\w+)", ENGLISH)
-    assert targets == ["demo", "test"]
-    assert all(re.search(rf"(?m)^{target}:", (ROOT / "Makefile").read_text()) for target in targets)
+    targets = re.findall(r"(?m)^make (\w+)", "".join(SHELL))
+    assert {"demo", "test"} <= {*targets}
+    makefile = (ROOT / "Makefile").read_text()
+    assert [target for target in targets if not re.search(rf"(?m)^{target}:", makefile)] == []
 
 
 def test_the_docker_recipe_reads_the_record_from_what_the_step_prints(process: AsProcess) -> None:
-    (recipe,) = [snippet for snippet in SHELL if "docker run" in snippet]
-    _, read = recipe.splitlines()
+    recipes = fences((ROOT / "docs/recipes.md").read_text())
+    ((_, read, _),) = (snippet.splitlines() for _, snippet in recipes if "> stop.env" in snippet)
     (process.directory / "stop.env").write_text(process().stdout)
     command = ["sh", "-c", f'{read}\necho "$TEST_RECORD_ID"']
     done = subprocess.run(command, cwd=process.directory, capture_output=True, text=True, check=True)
     assert done.stdout == "9058\n"
+
+
+def test_the_log_in_the_readme_is_that_of_a_run(step: InProcess, sim: Simulator) -> None:
+    sim.state.clock = step.clock.monotonic
+    arrivals = [0, 0, 0, 4, 4]  # in seconds after the step has started
+    sim.state.records["9058"].arrivals = [step.clock.now + second for second in arrivals]
+    ran = step("console", STOP_RECORDING_QUIET_PERIOD="10")
+    assert ran.exit_code == 0
+    assert ran.stderr.replace(sim.url, "https://us1.api.wallarm.com") == LOG

@@ -1,0 +1,130 @@
+"""The reports of a verdict: JUnit XML, summary, outputs, whatever the API calls a vulnerability."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.conftest import TOKEN, InProcess, Ran
+from tests.tools.simulator import Simulator
+from tests.verdict.test_waiting import FAILED, INFO, TESTED, XSS, plan
+
+MIB = 1 << 20
+
+
+def junit(verdict: InProcess, name: str = "junit.xml") -> ET.Element:
+    return ET.parse(verdict.directory / name).getroot()
+
+
+def report(verdict: InProcess, sim: Simulator, vulns: object, **env: str) -> Ran:
+    plan(sim, {**FAILED, "vulns": vulns})
+    return verdict("github", FAST_VERDICT_JUNIT_FILE="junit.xml", **env)
+
+
+def test_junit_has_a_suite_per_run_and_a_case_per_vulnerability(verdict: InProcess, sim: Simulator) -> None:
+    plan(sim, TESTED, run=5081)
+    report(verdict, sim, [XSS, INFO], FAST_VERDICT_MIN_THREAT="50", TEST_RUN_ID="5081 5080 5082")
+    root = junit(verdict)
+    counts = ("tests", "failures", "errors", "skipped")
+    assert [tuple(suite.attrib[name] for name in counts) for suite in root] == [
+        ("1", "0", "0", "0"),
+        ("3", "1", "0", "1"),
+        ("1", "0", "1", "0"),
+    ]
+    names = ["test run 5080", "Cross-site scripting (7)", "Information exposure (8)"]
+    cases = list(root[1])
+    assert [case.attrib["name"] for case in cases] == names
+    assert [[child.tag for child in case] for case in cases] == [[], ["failure"], ["skipped"]]
+    assert cases[1][0].attrib["message"] == "xss threat 70"
+    assert "knows no such test run" in root[2][0][0].attrib["message"]
+
+
+def test_gitlab_gets_all_its_reports_without_any_setting(verdict: InProcess, sim: Simulator) -> None:
+    plan(sim, TESTED)
+    ran = verdict("gitlab")
+    assert ran.exit_code == 0
+    assert ran.variables == {
+        "FAST_VERDICT_STATUS": "passed",
+        "VERDICT_TEST_RUN_ID": "5080",
+        "VULNERABILITY_COUNT": "0",
+    }
+    assert len(junit(verdict, "fast-verdict.junit.xml")) == 1
+    assert sorted(path.name for path in verdict.directory.iterdir()) == [
+        "fast-verdict.env",
+        "fast-verdict.junit.xml",
+    ]
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "]]>&amp;\"'",
+    "a|b\n\n::error::x\n##[group]",
+    "\x1b[31m\x00\x07\ufffe\ud800",
+    f"{TOKEN} and {TOKEN[:-1]}%35",
+    "x" * 100_000,
+]
+
+
+@pytest.mark.parametrize("number", range(len(HOSTILE)))
+def test_hostile_text_stays_data_in_every_report(number: int, verdict: InProcess, sim: Simulator) -> None:
+    text = HOSTILE[number]
+    ran = report(verdict, sim, [{"id": text, "threat": text, "code": text, "type": text}])
+    assert ran.exit_code == 9
+    cases = list(junit(verdict)[0])
+    assert len(cases) == 2
+    assert len(ran.errors) == 1
+    assert "<script" not in ran.summary
+    assert len(ran.summary) < 10_000
+    for shown in (ran.log, ran.summary, (verdict.directory / "junit.xml").read_text()):
+        assert "\n::error::x" not in shown
+        assert "##[" not in shown
+        assert TOKEN[:-1] not in shown.replace(f"::add-mask::{TOKEN}", "")
+    (found,) = json.loads(ran.outputs["vulnerabilities"])
+    assert found["threat"] is None
+    assert len(found["type"]) <= 200
+
+
+@pytest.mark.parametrize(
+    ("vulns", "count"),
+    [
+        (None, 0),
+        ({"id": 1}, 0),
+        ([None, 5, "x", [], {}], 5),
+        ([{"threat": 0}, {"threat": True}], 2),
+        ([{}] * 100_000, 100_000),
+    ],
+    ids=["null", "object", "mixed", "threats", "many"],
+)
+def test_vulnerabilities_of_any_shape_are_counted_and_reported_in_bounds(
+    vulns: object,
+    count: int,
+    verdict: InProcess,
+    sim: Simulator,
+) -> None:
+    ran = report(verdict, sim, vulns)
+    assert ran.exit_code == 9
+    assert ran.outputs["vulnerability_count"] == str(count)
+    assert len(json.loads(ran.outputs["vulnerabilities"])) == min(count, 1000)
+    assert len(ran.github_output) < MIB
+    assert len(ran.summary) < MIB
+    assert not count or f"{count} vulnerabilities found" in ran.errors[0]
+    assert len(junit(verdict)[0]) == min(count, 1000) + 1
+
+
+def test_the_summary_lists_the_vulnerabilities_the_worst_first(verdict: InProcess, sim: Simulator) -> None:
+    ran = report(verdict, sim, [INFO, XSS])
+    assert ran.summary.startswith("### Wallarm FAST: Vulnerabilities found\n")
+    rows = [line for line in ran.summary.splitlines() if line.startswith("| 5080 |")]
+    assert [row.split(" | ")[1:3] for row in rows[1:]] == [["7", "70"], ["8", "20"]]
+
+
+def test_a_report_that_cannot_be_written_fails_the_step_and_the_others_are_written(
+    verdict: InProcess, sim: Simulator
+) -> None:
+    plan(sim, TESTED)
+    ran = verdict("github", FAST_VERDICT_JUNIT_FILE="/dev/full")
+    assert ran.exit_code == 2
+    assert "the file '/dev/full' cannot be written" in ran.errors[0]
+    assert ran.outputs["status"] == "bad_input"
+    assert Path("/dev/full").exists()

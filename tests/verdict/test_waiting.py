@@ -1,0 +1,194 @@
+"""Waiting for the end of the security tests, and what their end amounts to."""
+
+import json
+import re
+import signal
+
+import pytest
+
+from tests.conftest import LOOK, AsProcess, InProcess
+from tests.tools.simulator import Simulator, faults
+from tests.tools.simulator.state import View
+
+GOING: View = {"state": "running", "baseline_check_all_terminated_count": 2}
+TESTED: View = {
+    "state": "passed",
+    "baseline_check_all_terminated_count": 5,
+    "baseline_check_passed_count": 5,
+    "baseline_check_fail_count": 0,
+}
+XSS = {"id": 7, "threat": 70, "code": "xss", "type": "Cross-site scripting"}
+INFO = {"id": 8, "threat": 20, "code": "info", "type": "Information exposure"}
+
+
+def plan(sim: Simulator, *views: View, run: int = 5080) -> None:
+    """Let each look at the run see the next of these; the last one stays."""
+    for number, view in enumerate(views, start=1):
+        body = {
+            "id": run,
+            "test_record_id": 9058,
+            "baseline_count": 5,
+            "node_active": True,
+            "vulns": [],
+            **view,
+        }
+        sim.faults.add(faults.envelope(200, body), "GET", None if number == len(views) else 1, run)
+
+
+def test_the_step_waits_until_the_tests_have_passed(verdict: InProcess, sim: Simulator) -> None:
+    plan(
+        sim,
+        {"state": "cloning"},
+        GOING,
+        {"state": "paused"},
+        {"state": "never_heard_of"},
+        {"state": 5},
+        TESTED,
+    )
+    ran = verdict("github")
+    assert (ran.exit_code, ran.errors) == (0, [])
+    assert sim.calls == [LOOK] * 6
+    assert verdict.clock.slept == [15] * 5
+    assert ran.outputs["status"] == "passed"
+    assert ran.outputs["test_run_id"] == "5080"
+    assert (ran.outputs["vulnerability_count"], ran.outputs["vulnerabilities"]) == ("0", "[]")
+    (result,) = ran.results
+    assert (result["state"], result["test_record_id"], result["passed_count"]) == ("passed", "9058", 5)
+    assert "test run 5080: passed, 5 baselines" in ran.log
+
+
+@pytest.mark.parametrize(
+    ("estimate", "pause"), [(None, 15), ("soon", 15), (-1, 15), (0, 2), (3, 2), (20, 10), (9000, 60)]
+)
+def test_polls_follow_the_estimate_within_limits(
+    estimate: object,
+    pause: float,
+    verdict: InProcess,
+    sim: Simulator,
+) -> None:
+    plan(sim, {**GOING, "estimated_time_to_completion": estimate}, TESTED)
+    assert verdict().exit_code == 0
+    assert verdict.clock.slept == [pause]
+
+
+def test_a_line_of_progress_comes_every_30_seconds(verdict: InProcess, sim: Simulator) -> None:
+    plan(sim, *[{**GOING, "vulns": [XSS], "estimated_time_to_completion": 4}] * 46, TESTED)
+    ran = verdict()
+    line = "test run 5080: running, 2 of 5 baselines checked, 1 vulnerability, about 4 s left"
+    assert ran.stderr.count(line) == 4
+    assert sum(verdict.clock.slept) == 92
+
+
+@pytest.mark.parametrize(
+    ("inactive", "warned"), [([1] * 5, 1), ([1] * 12, 1), ([1, 1, 1, 0] * 3, 0), ([0] * 9, 0)]
+)
+def test_a_minute_without_an_active_node_gets_one_warning(
+    inactive: list[int], warned: int, verdict: InProcess, sim: Simulator
+) -> None:
+    plan(sim, *({**GOING, "node_active": not node} for node in inactive), TESTED)
+    assert verdict().stderr.count("warning: test run 5080: no FAST node is active") == warned
+
+
+def test_a_run_that_goes_on_beyond_the_timeout_is_unfinished(verdict: InProcess, sim: Simulator) -> None:
+    plan(sim, GOING)
+    ran = verdict("github", FAST_VERDICT_TIMEOUT="70")
+    assert ran.exit_code == 11
+    assert ran.outputs["status"] == "unfinished"
+    assert ran.results[0]["state"] == "running"
+    assert "running, 2 of 5 baselines checked" in ran.errors[0]
+    assert "raise timeout" in ran.errors[0]
+    assert verdict.clock.slept == [15, 15, 15, 15, pytest.approx(5)]
+
+
+FAILED: View = {**TESTED, "state": "failed", "baseline_check_fail_count": 1}
+UNTESTED: View = {**TESTED, "baseline_check_passed_count": 0}
+VERDICTS: list[tuple[View, int, int, str]] = [
+    ({"state": "interrupted", "vulns": [XSS]}, 1, 10, "the run was aborted, by hand or because another run"),
+    (
+        {**FAILED, "vulns": [INFO, XSS]},
+        1,
+        9,
+        "2 vulnerabilities found: Cross-site scripting (threat 70), Info",
+    ),
+    ({**FAILED, "vulns": [INFO, XSS]}, 50, 9, "1 vulnerability found: Cross-site scripting (threat 70)"),
+    ({**FAILED, "vulns": [INFO, XSS]}, 71, 0, ""),
+    ({**FAILED, "vulns": [{"code": "xss"}]}, 100, 9, "1 vulnerability found: xss (threat unknown)"),
+    ({**FAILED, "vulns": []}, 100, 9, "the API names no vulnerability"),
+    ({**FAILED, "vulns": "many"}, 1, 9, "the API names no vulnerability"),
+    ({**TESTED, "vulns": [XSS]}, 1, 9, "1 vulnerability found"),
+    ({**UNTESTED, "baseline_count": 0}, 1, 12, "nothing was tested (0 baselines, 0 failed technically)"),
+    ({**UNTESTED, "baseline_check_tech_fail_count": 5}, 1, 12, "(5 baselines, 5 failed technically)"),
+    ({**TESTED, "baseline_check_tech_fail_count": 5}, 1, 12, "(5 baselines, 5 failed technically)"),
+    ({**TESTED, "baseline_check_tech_fail_count": 4}, 1, 0, ""),
+    ({**UNTESTED, "vulns": [XSS]}, 1, 9, "1 vulnerability found"),
+]
+
+
+@pytest.mark.parametrize("case", VERDICTS)
+def test_the_end_of_the_tests_decides_the_exit_code(
+    case: tuple[View, int, int, str], verdict: InProcess, sim: Simulator
+) -> None:
+    view, min_threat, exit_code, error = case
+    plan(sim, view)
+    ran = verdict("github", FAST_VERDICT_MIN_THREAT=str(min_threat))
+    assert ran.exit_code == exit_code
+    assert ran.outputs["status"] == {0: "passed", 9: "failed", 10: "interrupted", 12: "not_tested"}[exit_code]
+    assert [error in line for line in ran.errors] == ([True] if error else [])
+
+
+def test_a_passed_run_without_counts_is_trusted_with_a_warning(verdict: InProcess, sim: Simulator) -> None:
+    plan(sim, {"state": "passed"})
+    ran = verdict()
+    assert ran.exit_code == 0
+    assert "warning: test run 5080: the API did not say how many baselines were tested" in ran.stderr
+
+
+def test_several_runs_are_waited_for_at_the_same_time(verdict: InProcess, sim: Simulator) -> None:
+    sim.state.create_run("second")
+    plan(sim, GOING, TESTED)
+    plan(sim, GOING, GOING, {**FAILED, "vulns": [XSS]}, run=5081)
+    ran = verdict("github", TEST_RUN_ID="5080,5081,5082")
+    assert ran.exit_code == 9
+    assert [result["state"] for result in ran.results] == ["passed", "failed", None]
+    assert ran.outputs["status"] == "failed"
+    assert ran.outputs["vulnerability_count"] == "1"
+    (found,) = json.loads(ran.outputs["vulnerabilities"])
+    assert found == {**XSS, "id": "7", "test_run_id": "5081"}
+    assert [line.partition(":")[0] for line in ran.errors] == ["test run 5081", "test run 5082"]
+
+
+@pytest.mark.parametrize("code", [429, 500, 503])
+def test_an_hour_of_failing_polls_is_survived(code: int, verdict: InProcess, sim: Simulator) -> None:
+    plan(sim, GOING)
+    sim.faults.clear()
+    sim.faults.add(faults.answer(code), "GET", 350)
+    plan(sim, TESTED)
+    ran = verdict(FAST_VERDICT_TIMEOUT="7200")
+    assert (ran.exit_code, ran.errors) == (0, [])
+    assert sum(verdict.clock.slept) > 3400
+
+
+@pytest.mark.parametrize(("answer", "exit_code"), [(403, 3), (404, 4), (400, 5), (302, 5), (503, 6)])
+def test_a_run_that_cannot_be_seen_fails_as_in_the_stop_step(
+    answer: int, exit_code: int, verdict: InProcess, sim: Simulator
+) -> None:
+    sim.faults.add(faults.answer(answer), "GET", None)
+    assert verdict().exit_code == exit_code
+
+
+def test_an_answer_about_another_run_is_not_used(verdict: InProcess, sim: Simulator) -> None:
+    sim.faults.add(faults.envelope(200, {**TESTED, "id": 9999}), "GET")
+    plan(sim, {**FAILED, "vulns": [XSS]})
+    assert verdict().exit_code == 9
+
+
+def test_a_signal_ends_the_wait_and_keeps_what_is_known(verdict_process: AsProcess, sim: Simulator) -> None:
+    plan(sim, {**GOING, "vulns": [XSS]})
+    ran = verdict_process.interrupted(
+        signal.SIGTERM, lambda: "2 of 5 baselines checked" in verdict_process.log(), "github"
+    )
+    assert ran.exit_code == 143
+    assert ran.outputs["status"] == "interrupted"
+    assert ran.outputs["vulnerability_count"] == "1"
+    assert ran.results[0]["state"] == "running"
+    assert re.search("interrupted by SIGTERM", ran.errors[0])
