@@ -5,18 +5,20 @@ import ssl
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pytest
 import trustme
 
-from tests.e2e.engine import STEP_IMAGE, Docker
+from tests.e2e.engine import ROOT, STEP_IMAGE, Docker
 from tests.tools.simulator import Simulator
 
 TOKEN = "token_Qwe12345"
+SUITE = 'echo "Run your test suite through the FAST node here."'
 Completed = subprocess.CompletedProcess[str]
-Copies = Callable[[], list[tuple[str, str]]]
+Runs = Callable[[], list[tuple[str, str, int]]]
+# What an example leaves behind: a run that recorded five requests, and one with its record. None was aborted.
+BOTH_PASSED = [("9058", "passed", 5)] * 2
 
 
 def run(command: Sequence[str | Path], folder: Path, environ: Mapping[str, str]) -> Completed:
@@ -60,18 +62,51 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 def simulator(authority: Authority) -> Iterator[Simulator]:
-    """The API over TLS; each new run gets five baselines, within three seconds."""
-    with Simulator(token=TOKEN, tls=authority.server, baselines=5, arrival_seconds=3) as simulator:
-        simulator.log = partial(print, "API |")
+    """The API over TLS, for a user who has to look.
+
+    Its time passes only when somebody looks at a run. So without looks no run gets ready and no security test
+    ends, however slow the machine is.
+    """
+    looks = 0
+
+    def log(line: str) -> None:
+        nonlocal looks
+        print(f"API | {line}")
+        looks += line.startswith("GET /v1/test_run/")
+
+    with Simulator(
+        token=TOKEN,
+        tls=authority.server,
+        clock=lambda: looks,
+        ready_delay=2,
+        arrival_seconds=2,
+        test_seconds=2,
+    ) as simulator:
+        simulator.log = log
         yield simulator
 
 
 @pytest.fixture
-def copies(simulator: Simulator) -> Copies:
-    """Returns name and record of every run that was made from a record."""
-    return lambda: [
-        (run.name, str(run.test_record_id)) for run in simulator.state.runs.values() if run.state == "cloning"
-    ]
+def runs(simulator: Simulator) -> Runs:
+    """Returns record, state and number of baselines of every run."""
+
+    def list_runs() -> list[tuple[str, str, int]]:
+        return [
+            (str(run.test_record_id), state.state_of(run), run.record.baseline_count(state.clock()))
+            for run in state.runs.values()
+        ]
+
+    state = simulator.state
+    return list_runs
+
+
+def as_used(example: str, simulator: Simulator) -> str:
+    """Return an example with a test suite that sends five requests through the node. It also polls faster."""
+    text = (ROOT / "examples" / example).read_text()
+    assert SUITE in text
+    requests = f'curl --fail --silent --show-error --output /dev/null "{simulator.url}/node/[1-5]"'
+    text = text.replace("ghcr.io/OWNER/wallarm-fast-stop-recording:1", STEP_IMAGE)
+    return text.replace(SUITE, requests).replace("sleep 10", "sleep 0.2")
 
 
 @dataclass

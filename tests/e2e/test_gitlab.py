@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.conftest import TOKEN, Authority, Completed, Copies, git, run
+from tests.e2e.conftest import BOTH_PASSED, TOKEN, Authority, Completed, Runs, as_used, git, run
 from tests.e2e.engine import BUILD, ROOT, RUNNER_IMAGE, STEP_IMAGE, Docker
 from tests.tools.simulator import Simulator
 from tests.tools.simulator.faults import envelope
 
-EXAMPLE = ROOT / "examples/gitlab/.gitlab-ci.yml"
+PIPELINE = ".gitlab-ci.yml"
 RunPipeline = Callable[..., Completed]
 
 
@@ -48,7 +48,7 @@ def environ(docker: Docker, released_component: Path) -> Iterator[dict[str, str]
     environ = {**docker.environ, "GIT_CONFIG_COUNT": str(len(config))}
     for number, (key, value) in enumerate(config.items()):
         environ |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    image = yaml.safe_load(EXAMPLE.read_text())["record"]["image"]
+    image = yaml.safe_load((ROOT / "examples/gitlab" / PIPELINE).read_text())["record"]["image"]
     pulled = docker.obtain(image)
     if not pulled:  # no registry: the runners' image stands in for it, for now
         docker("tag", RUNNER_IMAGE, image)
@@ -62,7 +62,7 @@ def run_pipeline(
     environ: dict[str, str], gitlab_ci_local: Path, authority: Authority, simulator: Simulator, tmp_path: Path
 ) -> RunPipeline:
     """Runs the example, or some of its jobs, in a user's project."""
-    shutil.copy(EXAMPLE, tmp_path)
+    (tmp_path / PIPELINE).write_text(as_used("gitlab/" + PIPELINE, simulator))
     git(tmp_path, "init", "--quiet", "--initial-branch=main")
     git(tmp_path, "remote", "add", "origin", "https://gitlab.com/group/app.git")
     git(tmp_path, "add", ".")
@@ -87,34 +87,36 @@ def run_pipeline(
     return run_jobs
 
 
-def test_the_example_records_stops_and_copies_in_a_later_job(
-    run_pipeline: RunPipeline, copies: Copies
+def test_the_example_records_stops_and_copies_in_a_later_job_and_no_run_is_aborted(
+    run_pipeline: RunPipeline, runs: Runs
 ) -> None:
     pipeline = run_pipeline()
-    assert (pipeline.returncode, copies()) == (0, [("security tests", "9058")])
+    assert (pipeline.returncode, runs()) == (0, BOTH_PASSED)
     assert TOKEN not in pipeline.stdout
 
 
 def test_too_few_baselines_only_warn_by_allow_failure(
-    run_pipeline: RunPipeline, simulator: Simulator, copies: Copies
+    run_pipeline: RunPipeline, runs: Runs, tmp_path: Path
 ) -> None:
-    simulator.state.rules.baselines = 2
+    allow = 'min_baselines: "9"\n      timeout: "15"\n      allow_failure_exit_codes: [8]'
+    text = (tmp_path / PIPELINE).read_text()
+    (tmp_path / PIPELINE).write_text(text.replace('min_baselines: "1"', allow))
     pipeline = run_pipeline()
-    assert (pipeline.returncode, copies()) == (0, [("security tests", "9058")])
+    assert (pipeline.returncode, runs()) == (0, BOTH_PASSED)
     assert "WARN  stop-recording" in pipeline.stdout
 
 
 def test_any_other_exit_code_fails_the_pipeline(
-    run_pipeline: RunPipeline, simulator: Simulator, copies: Copies
+    run_pipeline: RunPipeline, simulator: Simulator, runs: Runs
 ) -> None:
-    simulator.faults.add(envelope(404, "Not found", http=404), on="GET", times=None)
+    simulator.faults.add(envelope(403, "User not authenticated", http=403), on="stop", times=None)
     pipeline = run_pipeline()
-    assert (pipeline.returncode, copies()) == (1, [])
+    assert (pipeline.returncode, runs()) == (1, [("9058", "running", 5)])
     assert "FAIL  stop-recording" in pipeline.stdout
 
 
 def test_an_unreachable_api_has_the_exit_code_that_is_retried_and_the_retry_succeeds(
-    run_pipeline: RunPipeline, copies: Copies
+    run_pipeline: RunPipeline, runs: Runs
 ) -> None:
     # gitlab-ci-local does not retry, so the test does.
     (_, component) = yaml.safe_load_all((ROOT / "templates/stop-recording.yml").read_text())
@@ -124,4 +126,4 @@ def test_an_unreachable_api_has_the_exit_code_that_is_retried_and_the_retry_succ
     (exit_code,) = re.findall(r"FAIL (\d+)", run_pipeline("stop-recording", **unreachable).stdout)
     assert int(exit_code) in job["retry"]["exit_codes"]
     assert [run_pipeline(name).returncode for name in ("stop-recording", "test")] == [0, 0]
-    assert copies() == [("security tests", "9058")]
+    assert runs() == BOTH_PASSED

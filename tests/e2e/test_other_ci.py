@@ -9,14 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.conftest import TOKEN, Authority, Copies, run
-from tests.e2e.engine import ROOT, STEP_IMAGE, Docker
+from tests.e2e.conftest import BOTH_PASSED, TOKEN, Authority, Runs, as_used, run
+from tests.e2e.engine import Docker
 from tests.tools.simulator import Simulator
 
-
-def read(name: str) -> str:
-    image = "ghcr.io/OWNER/wallarm-fast-stop-recording:1"
-    return (ROOT / "examples" / name).read_text().replace(image, STEP_IMAGE)
+PARTS = ("script", "after-script")
 
 
 @dataclass(frozen=True)
@@ -29,39 +26,45 @@ class Job:
     outputs: Callable[[str, Path], dict[str, str]] = lambda stdout, folder: {}
 
 
-def jenkins() -> Job:
-    text = read("jenkins/Jenkinsfile")
+def jenkins(text: str) -> Job:
     scripts = [script.replace("\\\n", "") for script in re.findall(r"sh '''(.*?)'''", text, re.DOTALL)]
     variables = dict(re.findall(r"^\s+(\w+) = '(.*)'$", text, re.MULTILINE))
     return Job(["sh", "-xe"], {**variables, "WALLARM_API_TOKEN": TOKEN}, scripts)
 
 
-def circleci() -> Job:
-    job = yaml.safe_load(read("circleci/config.yml"))["jobs"]["fast"]
+def circleci(text: str) -> Job:
+    job = yaml.safe_load(text)["jobs"]["fast"]
     variables = {**job["environment"], "WALLARM_API_TOKEN": TOKEN, "BASH_ENV": "bash_env"}
     return Job(["bash", "-eo", "pipefail"], variables, [step["run"]["command"] for step in job["steps"]])
 
 
-def azure() -> Job:
+def azure(text: str) -> Job:
     def outputs(stdout: str, folder: Path) -> dict[str, str]:
         return dict(re.findall(r"^##vso\[task\.setvariable variable=(\w+)\](.*)$", stdout, re.MULTILINE))
 
-    pipeline = yaml.safe_load(read("azure/azure-pipelines.yml"))
+    pipeline = yaml.safe_load(text)
     variables = {**pipeline["variables"], "WALLARM_API_TOKEN": TOKEN}
     return Job(["bash"], variables, [step["bash"] for step in pipeline["steps"]], outputs)
 
 
-def bamboo() -> Job:
+def bamboo(text: str) -> Job:
     def outputs(stdout: str, folder: Path) -> dict[str, str]:
         file = folder / "stop-recording.env"
         lines = file.read_text().splitlines() if file.exists() else []
         return {f"bamboo_fast_{name}": value for name, _, value in (line.partition("=") for line in lines)}
 
-    plan = yaml.safe_load(read("bamboo/bamboo.yml"))
+    plan = yaml.safe_load(text)
     tasks = [*plan["Record"]["tasks"], *plan["Record"]["final-tasks"], *plan["Test"]["tasks"]]
     scripts = [script for task in tasks if "script" in task for script in task["script"]["scripts"]]
     variables = {f"bamboo_{name}": value for name, value in plan["variables"].items()}
     return Job(["sh"], {**variables, "bamboo_wallarm_token_secret": TOKEN}, scripts, outputs)
+
+
+def bitbucket(text: str) -> Job:
+    (pipeline,) = yaml.safe_load(text)["pipelines"]["default"]
+    parts = [step["step"].get(part, []) for step in pipeline["stage"]["steps"] for part in PARTS]
+    scripts = ["\n".join(part) for part in parts if part]
+    return Job(["bash", "-e"], {"WALLARM_API_HOST": "", "WALLARM_API_TOKEN": TOKEN}, scripts)
 
 
 @pytest.fixture
@@ -76,16 +79,53 @@ def environ(docker: Docker, authority: Authority, tmp_path: Path) -> dict[str, s
     return {**docker.environ, "PATH": path, "CURL_CA_BUNDLE": str(authority.path)}
 
 
-@pytest.mark.parametrize("make_job", [jenkins, circleci, azure, bamboo])
-def test_the_example_records_stops_and_copies(
-    make_job: Callable[[], Job], environ: dict[str, str], simulator: Simulator, copies: Copies, tmp_path: Path
+EXAMPLES: dict[str, Callable[[str], Job]] = {
+    "jenkins/Jenkinsfile": jenkins,
+    "circleci/config.yml": circleci,
+    "azure/azure-pipelines.yml": azure,
+    "bamboo/bamboo.yml": bamboo,
+    "bitbucket/bitbucket-pipelines.yml": bitbucket,
+}
+RunExample = Callable[[str], int]
+
+
+@pytest.fixture
+def run_example(environ: dict[str, str], simulator: Simulator, tmp_path: Path) -> RunExample:
+    """Runs the scripts of an example up to the first that fails; returns the exit code of the last."""
+
+    def run_scripts(example: str) -> int:
+        job, exit_code = EXAMPLES[example](as_used(example, simulator)), 0
+        hosts = dict.fromkeys(("WALLARM_API_HOST", "bamboo_wallarm_host"), simulator.host)
+        variables = environ | job.variables | hosts
+        for script in job.scripts:
+            done = run([*job.shell, "-c", script], tmp_path, variables)
+            print(done.stdout, done.stderr)
+            exit_code = done.returncode
+            if exit_code:
+                break
+            variables |= job.outputs(done.stdout, tmp_path)
+        return exit_code
+
+    return run_scripts
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_example_records_stops_and_copies_and_no_run_is_aborted(
+    example: str, run_example: RunExample, runs: Runs
 ) -> None:
-    job = make_job()
-    hosts = ("WALLARM_API_HOST", "bamboo_wallarm_host")
-    environ |= {name: simulator.host if name in hosts else value for name, value in job.variables.items()}
-    for script in job.scripts:
-        done = run([*job.shell, "-c", script], tmp_path, environ)
-        print(done.stdout, done.stderr)
-        assert done.returncode == 0, done.stderr
-        environ |= job.outputs(done.stdout, tmp_path)
-    assert copies() == [("security tests", "9058")]
+    assert (run_example(example), runs()) == (0, BOTH_PASSED)
+
+
+def test_vulnerabilities_that_the_recorded_run_finds_fail_the_job_before_anything_is_copied(
+    run_example: RunExample, simulator: Simulator, runs: Runs
+) -> None:
+    simulator.state.rules.vulns = [{"id": 1, "threat": 80}]
+    assert (run_example("jenkins/Jenkinsfile"), runs()) == (1, [("9058", "failed", 5)])
+
+
+def test_a_node_that_is_never_ready_fails_the_job_before_the_suite_runs(
+    run_example: RunExample, simulator: Simulator, runs: Runs
+) -> None:
+    simulator.state.rules.node_active = False
+    assert (run_example("jenkins/Jenkinsfile"), runs()) == (1, [("9058", "running", 0)])
+    assert not [call for call in simulator.calls if "/node/" in call]

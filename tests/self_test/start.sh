@@ -10,7 +10,8 @@ for _ in $(seq 100); do test -s "$RUNNER_TEMP/url" || sleep 0.1; done
 url=$(cat "$RUNNER_TEMP/url")
 ids=
 for name in one two; do
-  id=$(curl --fail-with-body --silent --show-error "$url/v1/test_run" --json "{\"name\": \"$name\"}" \
+  id=$(curl --fail-with-body --silent --show-error "$url/v1/test_run" \
+    --json "{\"name\": \"$name\", \"build_id\": \"$name\"}" \
     --header "X-WallarmAPI-Token: self-test-token" | jq --exit-status .body.id)
   ids+=" $id"
 done

@@ -66,12 +66,71 @@ def test_only_a_stopped_record_with_baselines_can_be_copied(sim: Simulator) -> N
     problem = {"error": "not_ready_for_cloning", "value": 9058}
     assert ask(sim, CREATE, name="copy", test_record_id=9058) == (400, {"test_record_id": problem})
     sim.state.stop("5080")
+    sim.state.rules.ready_delay = 60
     status, run = ask(sim, CREATE, name="copy", test_record_id="9058")
     assert (status, run["id"], run["test_record_id"], run["state"]) == (201, 5081, 9058, "cloning")
     sim.state.rules.baselines = 0
     sim.state.create_run("empty", recording=False)
     assert ask(sim, CREATE, name="copy", test_record_id=9059)[1]["test_record_id"]["error"] == "empty"
     assert ask(sim, CREATE, name="copy", test_record_id=1)[0] == 404
+
+
+@pytest.mark.parametrize("body", [{"name": "new"}, {"name": "copy", "test_record_id": 9058}], ids=str)
+def test_a_new_run_aborts_the_run_that_is_in_progress_on_its_node_and_no_other(body: dict[str, Any]) -> None:
+    def states() -> list[tuple[str, bool]]:
+        return [(run["state"], run["recording"]) for run in ask(sim, "GET /v1/test_run")[1]]
+
+    with Simulator(baselines=1) as sim:
+        for node in ("one", "other"):
+            ask(sim, CREATE, name="before", build_id=node)
+        ask(sim, STOP)
+        ask(sim, CREATE, build_id="one", **body)
+        assert states()[:2] == [("interrupted", False), ("running", True)]
+        ask(sim, CREATE, name="next", build_id="other")
+        assert states()[1] == ("interrupted", False)
+        ask(sim, STOP.replace("5080", "5083"))
+        sim.state.rules.test_seconds = 0
+        ask(sim, CREATE, name="last", build_id="other")
+        assert states()[3] == ("passed", False)
+
+
+def test_requests_through_the_node_are_baselines_once_it_is_ready_and_are_then_tested() -> None:
+    clock = FakeClock()
+    with Simulator(
+        clock=clock.monotonic, baselines=1, ready_delay=60, arrival_seconds=1, test_seconds=30
+    ) as sim:
+        sim.state.rules.vulns = [{"id": 1, "threat": 80, "code": "WLRM-1", "type": "xss"}]
+        ask(sim, CREATE, name="demo")
+        ask(sim, "GET /node/early", token="")
+        assert ask(sim, LOOK)[1]["ready_for_recording"] is False
+        clock.now += 60
+        run = ask(sim, LOOK)[1]
+        assert (run["ready_for_recording"], run["baseline_count"]) == (True, 0)
+        ask(sim, "GET /node/one", token="")
+        ask(sim, "GET /node/two", token="")
+        clock.now += 1
+        run = ask(sim, STOP)[1]
+        assert (run["state"], run["baseline_count"], run["ready_for_recording"]) == ("running", 3, False)
+        assert (run["vulns"], run["baseline_check_running_count"]) == ([], 3)
+        clock.now += 30
+        run = ask(sim, LOOK)[1]
+        assert (run["state"], run["vulns"]) == ("failed", sim.state.rules.vulns)
+        assert (run["baseline_check_fail_count"], run["baseline_check_passed_count"]) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("active", "states"), [(True, ["cloning", "running", "passed"]), (False, ["cloning"] * 3)]
+)
+def test_a_copied_run_is_tested_only_while_the_node_is_active(active: bool, states: list[str]) -> None:
+    clock = FakeClock()
+    with Simulator(clock=clock.monotonic, baselines=1, test_seconds=30) as sim:
+        sim.state.create_run("demo", recording=False)
+        sim.state.rules.ready_delay, sim.state.rules.node_active = 60, active
+        seen = [ask(sim, CREATE, name="copy", test_record_id=9058)[1]["state"]]
+        for seconds in (60, 30):
+            clock.now += seconds
+            seen.append(ask(sim, "GET /v1/test_run/5081")[1]["state"])
+        assert seen == states
 
 
 def test_a_call_that_the_api_refuses_changes_nothing(sim: Simulator) -> None:

@@ -1,6 +1,7 @@
 """Run the simulator on its own: `python3 -m tests.tools.simulator`, or `python3 tests/tools/simulator`."""
 
 import argparse
+import math
 import os
 import signal
 import ssl
@@ -24,6 +25,13 @@ def main() -> None:
     add("--token", default="token_Qwe12345", help="the only token that is accepted")
     add("--baselines", type=int, default=0, help="baselines that each new run records")
     add("--arrival-seconds", type=float, default=0.0, help="time in which they arrive")
+    add("--ready-delay", type=float, default=0.0, help="seconds until the node is ready for a new run")
+    add(
+        "--test-seconds",
+        type=float,
+        default=math.inf,
+        help="duration of the security tests; default: endless",
+    )
     add("--latency", type=float, default=0.0, help="seconds before each answer")
     add("--tls-cert", type=Path, help="PEM file; turns TLS on")
     add("--tls-key", type=Path, help="PEM file, if the key is not in that of the certificate")

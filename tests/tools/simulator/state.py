@@ -1,22 +1,21 @@
-"""Test runs and test records, and the rules that the API applies to them. Knows no HTTP."""
+"""Nodes, their test runs and test records, and the rules that the API applies to them. Knows no HTTP."""
 
 import itertools
 import math
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 Id = int | str
 View = dict[str, object]
-# What else the API shows of a run, none of which depends on the recording.
+# What else the API shows of a run, none of which depends on what the run does.
 _OTHER_FIELDS: View = {
-    "clientid": 4, "vulns": [], "start_time": 1531316470, "end_time": None, "domains": ["example.com"],
-    "node_active": True, "estimated_time_to_completion": None, "current_rps": 0, "avg_rps": 0,
-    "sended_requests_count": 0, "planing_requests_count": 0, "baseline_check_all_terminated_count": 0,
-    "baseline_check_fail_count": 0, "baseline_check_tech_fail_count": 0, "baseline_check_passed_count": 0,
-    "baseline_check_running_count": 0, "baseline_check_interrupted_count": 0,
+    "clientid": 4, "start_time": 1531316470, "end_time": None, "domains": ["example.com"],
+    "estimated_time_to_completion": None, "current_rps": 0, "avg_rps": 0,
+    "sended_requests_count": 0, "planing_requests_count": 0,
 }  # fmt: skip
+_CHECKS = ("all_terminated", "fail", "tech_fail", "passed", "running", "waiting", "interrupted")
 
 
 @dataclass(kw_only=True)
@@ -33,6 +32,10 @@ class Rules:
     omit_in_get: Collection[str] = ()
     stop_call_unknown: Literal[404, 405] | None = None  # what the stop by run answers if the API lacks it
     bad_token_status: Literal[401, 403] = 403
+    node_active: bool = True  # without an active node no run gets ready and no security test ends
+    ready_delay: float = 0.0  # seconds until the node is ready to record a new run, or to test a copied one
+    test_seconds: float = math.inf  # from the stop, or from when a copied run is ready, until its tests end
+    vulns: Sequence[View] = ()  # what the security tests find
 
 
 class ApiError(Exception):
@@ -62,7 +65,10 @@ class Run:
     id: Id
     name: str
     record: Record
-    state: str = "running"
+    node: str | None  # None: a node of its own
+    ready_at: float
+    copied: bool = False
+    interrupted: bool = False
     overrides: View = field(default_factory=dict)
 
     @property
@@ -80,18 +86,28 @@ class State:
         self.records: dict[str, Record] = {}
         self._run_numbers, self._record_numbers = itertools.count(5080), itertools.count(9058)
 
-    def create_run(self, name: str, id: Id | None = None, **overrides: object) -> Run:  # noqa: A002
+    def create_run(
+        self,
+        name: str,
+        id: Id | None = None,  # noqa: A002
+        *,
+        node: str | None = None,
+        **overrides: object,
+    ) -> Run:
         """Create a run that is recording, or with `recording=False` one that is stopped."""
         now, record_id = self.clock(), self._next_id("rec_", self._record_numbers)
         record = self.records[str(record_id)] = Record(record_id, now + self.rules.record_id_delay)
-        run = Run(id or self._next_id("tr_", self._run_numbers), name, record, overrides=overrides)
-        self.runs[str(run.id)] = run
-        self.record(run.id, self.rules.baselines, over=self.rules.arrival_seconds)
+        ready_at = now + self.rules.ready_delay
+        run = Run(
+            id or self._next_id("tr_", self._run_numbers), name, record, node, ready_at, overrides=overrides
+        )
+        self._start(run)
+        self.record(run.id, self.rules.baselines, over=self.rules.arrival_seconds, since=ready_at)
         if overrides.get("recording") is False:
             record.stopped_at = now
         return run
 
-    def copy_run(self, name: str, record_id: object) -> Run:
+    def copy_run(self, name: str, record_id: object, node: str | None = None) -> Run:
         """Create a run that replays a record, which must be stopped and not empty."""
         now, record = self.clock(), self.records.get(str(record_id))
         if record is None:
@@ -99,15 +115,22 @@ class State:
         if record.recording(now) or not record.baseline_count(now):
             error = "not_ready_for_cloning" if record.recording(now) else "empty"
             raise ApiError(400, {"test_record_id": {"error": error, "value": record_id}})
-        run = Run(self._next_id("tr_", self._run_numbers), name, record, "cloning")
-        self.runs[str(run.id)] = run
-        return run
+        ready_at = now + self.rules.ready_delay
+        run_id = self._next_id("tr_", self._run_numbers)
+        return self._start(Run(run_id, name, record, node, ready_at, copied=True))
 
-    def record(self, run_id: Id, count: int, over: float = 0.0) -> None:
+    def record(self, run_id: Id, count: int, over: float = 0.0, since: float | None = None) -> None:
         """Let `count` baselines arrive, evenly over so many seconds; after the stop, they are lost."""
         now, record = self.clock(), self.find(run_id).record
         if record.recording(now):
-            record.arrivals += [now + over * number / count for number in range(1, count + 1)]
+            since = now if since is None else since
+            record.arrivals += [since + over * number / count for number in range(1, count + 1)]
+
+    def send_through(self, node: str) -> None:
+        """Send a request through the node. It is a baseline if the node's run is ready for it, else lost."""
+        for run in list(self.runs.values()):
+            if run.node == node and self._ready(run):
+                self.record(run.id, 1, over=self.rules.arrival_seconds)
 
     def stop(self, run_id: Id) -> View:
         """Stop recording and return what the API shows of the run."""
@@ -125,6 +148,17 @@ class State:
                 return self.stop(run.id)
         raise ApiError(404, {"error": "test record not found"})
 
+    def state_of(self, run: Run) -> str:
+        """Return the state of a run. `interrupted`, `passed` and `failed` are final."""
+        if run.interrupted:
+            return "interrupted"
+        if not self._ready(run):
+            return "cloning" if run.copied else "running"
+        tested_since = run.ready_at if run.copied else run.record.stopped_at
+        if self.clock() < tested_since + self.rules.test_seconds:
+            return "running"
+        return "failed" if self.rules.vulns else "passed"
+
     def get(self, run_id: Id) -> View:
         return self._view(self.find(run_id), self.rules.omit_in_get)
 
@@ -133,22 +167,42 @@ class State:
             return run
         raise ApiError(404, {"error": "test run not found"})
 
+    def _start(self, run: Run) -> Run:
+        """Start the run on its node, which aborts the one that is in progress there."""
+        for other in list(self.runs.values()):
+            if other.node == run.node is not None and self.state_of(other) in {"cloning", "running"}:
+                other.interrupted = True
+                other.record.stopped_at = min(other.record.stopped_at, self.clock())
+        self.runs[str(run.id)] = run
+        return run
+
+    def _ready(self, run: Run) -> bool:
+        return self.rules.node_active and self.clock() >= run.ready_at
+
     def _next_id(self, prefix: str, numbers: Iterator[int]) -> Id:
         return f"{prefix}{next(numbers)}" if self.rules.string_ids else next(numbers)
 
     def _view(self, run: Run, omit: Collection[str]) -> View:
-        now, record = self.clock(), run.record
-        recording = record.recording(now)
+        now, record, state = self.clock(), run.record, self.state_of(run)
+        recording, count = record.recording(now), record.baseline_count(now)
+        found = list(self.rules.vulns) if state == "failed" else []
+        fails = min(len(found), count)
+        checks = dict.fromkeys(_CHECKS, 0)
+        checks[{"cloning": "waiting", "failed": "passed"}.get(state, state)] = count - fails
+        checks |= {"fail": fails, "all_terminated": 0 if state in {"cloning", "running"} else count}
         view: View = {
             **_OTHER_FIELDS,
+            **{f"baseline_check_{kind}_count": number for kind, number in checks.items()},
             "id": run.id,
             "name": run.name,
-            "state": run.state,
-            "simple_state": run.state,
+            "state": state,
+            "simple_state": state,
             "allowed_actions": ["pause", "interrupt", *(["stop"] if recording else [])],
+            "vulns": found,
             "recording": recording,
-            "ready_for_recording": recording,
-            "baseline_count": record.baseline_count(now),
+            "node_active": self.rules.node_active,
+            "ready_for_recording": recording and self._ready(run),
+            "baseline_count": count,
             "test_record_id": record.id if now >= record.named_at else None,
             **run.overrides,
         }
