@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test fuzz mutants lint format bench image e2e lock clean
+.PHONY: help setup demo test fuzz mutants lint format bench image e2e rehearsal picture lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | expand -t 10
@@ -62,9 +62,25 @@ image: setup ## build the image; PYTHON_IMAGE=... chooses another base
 e2e: setup ## test the image in real runners; needs a container engine
 	$(BIN)/python -m tests.e2e test
 
+rehearsal: setup ## make releases with a registry and a repository of this machine
+	@type cosign docker-buildx docker-registry >/dev/null 2>&1 || $(MAKE) --no-print-directory $(RELEASE_TOOLS)
+	$(BIN)/pytest --numprocesses=auto tests/scripts/rehearsal.py
+
+# Debian's packages: installed, or else unpacked here.
+RELEASE_TOOLS := .build/release-tools
+PLUGINS := usr/libexec/docker/cli-plugins
+rehearsal: export PATH := $(PATH):/$(PLUGINS):$(CURDIR)/$(RELEASE_TOOLS)/usr/bin:$(CURDIR)/$(RELEASE_TOOLS)/$(PLUGINS)
+$(RELEASE_TOOLS):
+	@rm -rf $@.unfinished && mkdir -p $@.unfinished
+	@mmdebstrap --quiet --variant=extract --include=cosign,docker-buildx,docker-registry trixie $@.unfinished
+	@mv $@.unfinished $@
+
 bench: setup ## compare the step with a minimal script, and its container with a bare one
 	$(BIN)/python -m tests.tools.bench
 	$(BIN)/python -m tests.e2e bench
+
+picture: setup ## take the picture of a job summary for the README; needs Chromium on PATH
+	$(BIN)/python -m tests.tools.picture
 
 lock: setup ## update requirements*.txt from pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 pyproject.toml -o requirements.txt

@@ -1,0 +1,116 @@
+"""The git part of a release; rehearsal.py has the part that takes a registry."""
+
+import re
+
+import pytest
+import yaml
+
+from tests.scripts.conftest import JOBS, STEPS, Clone
+
+REFERENCE = f"ghcr.io/owner/name:1.2.0@sha256:{'0a' * 32}"
+
+
+def test_the_workflow_runs_every_step_of_the_script() -> None:
+    assert list(STEPS) == ["check", "join", "public", "tag", "major"]
+
+
+def test_the_workflow_gives_every_step_the_variables_that_it_uses() -> None:
+    for job in JOBS:
+        for step in job.get("steps", []):
+            used = re.findall(r"\$\{?((?!GITHUB_)[A-Z0-9_]+)", step.get("run", ""))
+            assert set(used) <= {"VERSION", *job.get("env", ()), *step.get("env", ())}
+
+
+def test_a_version_other_than_that_of_the_code_is_refused(clone: Clone) -> None:
+    clone.step("check", VERSION="1.2.1", fails="does not have the version 1.2.1")
+
+
+@pytest.mark.parametrize("version", ["v1.2.0", "1.2", "1.2.0-rc.1", ""])
+def test_a_version_other_than_three_numbers_is_refused(clone: Clone, version: str) -> None:
+    clone.commit(version)
+    clone.step("check", VERSION=version, fails="a version is three numbers such as 1.2.3")
+
+
+def test_a_commit_that_is_on_no_branch_for_releases_is_refused(clone: Clone) -> None:
+    clone.commit("1.2.1", branch="x")
+    clone.step("check", VERSION="1.2.1", fails="neither on main nor on a maintenance branch")
+    clone.push("HEAD:refs/heads/1.2.x")
+    clone.step("check", VERSION="1.2.1")
+
+
+@pytest.mark.parametrize("name", ["action.yml", "verdict/action.yml", "templates/other.yml"])
+def test_a_file_that_does_not_name_the_image_once_is_refused_at_the_start(clone: Clone, name: str) -> None:
+    clone.commit("1.3.0", **{name: "name: nothing\n"})
+    clone.step("check", VERSION="1.3.0", fails=f"{name} names the image 0 times")
+
+
+def test_a_commit_whose_workflows_are_on_no_branch_any_more_is_refused_with_the_way_out(clone: Clone) -> None:
+    late = Clone(clone.origin)
+    clone.commit(**{".github/workflows/ci.yml": "name: CI\n"})
+    late.git("fetch", "--quiet")
+    late.step("check", VERSION="1.2.0", fails="no branch has the workflow files of this commit")
+    late.step(
+        "tag", REFERENCE=REFERENCE, fails=f"git push origin {late.git('rev-parse', 'HEAD')}:refs/heads/"
+    )
+    late.push("HEAD:refs/heads/release-1.2.0")
+    late.step("tag", REFERENCE=REFERENCE)
+    late.push(":refs/heads/release-1.2.0")
+    late.git("fetch", "--quiet", "--tags")
+    late.step("check", VERSION="1.2.0")  # it is tagged, so nothing is left to be refused
+
+
+def test_a_release_starts_the_image_by_digest_and_is_otherwise_the_commit_of_main(clone: Clone) -> None:
+    clone.commit(**{"another/action.yml": "runs:\n  image: ../Dockerfile\n"})
+    clone.step("tag", REFERENCE=REFERENCE)
+    released = clone.tags()["v1.2.0"]
+    assert clone.tags() == {"v1.2.0": released, "1.2.0": released}
+    assert clone.git("rev-parse", f"{released}^") == clone.git("rev-parse", "main")
+    changed = clone.git("diff", "--numstat", "main", released).splitlines()
+    actions = ["action.yml", "another/action.yml"]
+    assert changed == [f"1\t1\t{name}" for name in [*actions, "templates/stop-recording.yml"]]
+    for name in actions:
+        action = yaml.safe_load(clone.git("show", f"{released}:{name}"))
+        assert action["runs"]["image"] == f"docker://{REFERENCE}"
+    template = next(yaml.safe_load_all(clone.git("show", f"{released}:templates/stop-recording.yml")))
+    assert template["spec"]["inputs"]["image"]["default"] == REFERENCE
+
+
+def test_the_action_of_a_private_image_builds_the_dockerfile(clone: Clone) -> None:
+    clone.step("tag", REFERENCE=REFERENCE, OPTION="--private")
+    assert clone.git("diff", "--name-only", "main", clone.tags()["1.2.0"]) == "templates/stop-recording.yml"
+
+
+@pytest.mark.parametrize("lost", [[], ["v1.2.0"], ["1.2.0", "v1.2.0"]])
+def test_a_second_attempt_makes_the_same_commit_and_the_tags_that_are_missing(
+    clone: Clone, lost: list[str]
+) -> None:
+    clone.step("tag", REFERENCE=REFERENCE)
+    first = clone.tags()
+    clone.push(*(f":refs/tags/{name}" for name in lost))
+    again = Clone(
+        clone.origin, GIT_AUTHOR_NAME="Someone", GIT_COMMITTER_DATE="2001-01-01T00:00:00Z", TZ="Asia/Tokyo"
+    )
+    clone.commit("1.3.0")
+    again.step("check", VERSION="1.2.0")
+    again.step("tag", REFERENCE=REFERENCE)
+    assert again.tags() == first
+
+
+def test_what_is_released_does_not_change(clone: Clone) -> None:
+    clone.step("tag", REFERENCE=REFERENCE)
+    first = clone.tags()
+    clone.step("tag", REFERENCE=REFERENCE.replace("0a", "0b"), fails="the tag v1.2.0 is on")
+    clone.commit(later="")
+    later = Clone(clone.origin)
+    for step in ("check", "tag"):
+        later.step(step, VERSION="1.2.0", REFERENCE=REFERENCE, fails="v1.2.0 was released from")
+    assert clone.tags() == first
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(":1.2.0", ""), ("1.2.0", "1"), ("o", "O"), ("0a", "a"), ("@", "\n @"), ("g", " g")]
+)
+def test_a_reference_without_version_or_digest_is_refused(clone: Clone, old: str, new: str) -> None:
+    clone.step(
+        "tag", REFERENCE=REFERENCE.replace(old, new), fails="not of the form HOST/NAME:1.2.3@sha256:DIGEST"
+    )
