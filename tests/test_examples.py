@@ -52,7 +52,9 @@ def scripts(example: str) -> list[str]:
     """Return every shell script of an example that makes a call or starts the step."""
     text = (ROOT / example).read_text()
     if example == JENKINSFILE:
-        return [textwrap.dedent(script) for script in re.findall(r"(?s)sh '''(.*?)'''", text)]
+        literals = re.findall(r"(?s)sh '''(.*?)'''", text)
+        # Groovy resolves the backslashes before the shell gets the text.
+        return [re.sub(r"\\([^\n])", r"\1", textwrap.dedent(literal)) for literal in literals]
     todo, found = [yaml.safe_load(text)], list[str]()
     while todo:
         node = todo.pop()
@@ -143,7 +145,7 @@ def test_the_github_example_uses_inputs_and_outputs_of_the_action() -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_every_script_of_an_example_is_clean_for_shellcheck(example: str) -> None:
-    assert len(scripts(example)) >= 2
+    assert scripts(example)
     for script in scripts(example):
         command = [
             str(Path(sys.executable).with_name("shellcheck")),
@@ -161,7 +163,7 @@ def test_all_examples_wait_with_the_same_lines() -> None:
         sorted(textwrap.dedent(match[0]) for script in scripts(example) for match in loop.finditer(script))
         for example in EXAMPLES
     ]
-    assert len(waits[0]) == 2
+    assert len(waits[0]) == 1
     assert [wait for wait in waits if wait != waits[0]] == []
 
 

@@ -87,7 +87,7 @@ def run_pipeline(
     return run_jobs
 
 
-def test_the_example_records_stops_and_copies_in_a_later_job_and_no_run_is_aborted(
+def test_the_example_records_stops_waits_and_copies_and_no_run_is_aborted(
     run_pipeline: RunPipeline, runs: Runs
 ) -> None:
     pipeline = run_pipeline()
@@ -106,12 +106,13 @@ def test_too_few_baselines_only_warn_by_allow_failure(
     assert "WARN  stop-recording" in pipeline.stdout
 
 
-def test_any_other_exit_code_fails_the_pipeline(
+def test_any_other_exit_code_fails_the_job(
     run_pipeline: RunPipeline, simulator: Simulator, runs: Runs
 ) -> None:
     simulator.faults.add(envelope(403, "User not authenticated", http=403), on="stop", times=None)
-    pipeline = run_pipeline()
-    assert (pipeline.returncode, runs()) == (1, [("9058", "running", 5)])
+    # gitlab-ci-local goes on to the next stage after any failure of a job that may fail with some exit code.
+    pipeline = run_pipeline(FAST_VERDICT_TIMEOUT="2")
+    assert runs() == [("9058", "running", 5)]
     assert "FAIL  stop-recording" in pipeline.stdout
 
 
@@ -125,5 +126,5 @@ def test_an_unreachable_api_has_the_exit_code_that_is_retried_and_the_retry_succ
     unreachable = {"WALLARM_API_HOST": "localhost:1", "INPUT_TIMEOUT": "2", "INPUT_QUIET_PERIOD": "0"}
     (exit_code,) = re.findall(r"FAIL (\d+)", run_pipeline("stop-recording", **unreachable).stdout)
     assert int(exit_code) in job["retry"]["exit_codes"]
-    assert [run_pipeline(name).returncode for name in ("stop-recording", "test")] == [0, 0]
-    assert runs() == BOTH_PASSED
+    assert [run_pipeline(name).returncode for name in ("stop-recording", "fast-verdict")] == [0, 0]
+    assert runs() == BOTH_PASSED[:1]

@@ -13,6 +13,7 @@ from tests.e2e.conftest import TOKEN, Completed, Step
 from tests.e2e.engine import STEP_IMAGE, Docker
 from tests.tools.simulator import Simulator
 
+VERDICT = "FAST_VERDICT_STATUS=not_tested\nVERDICT_TEST_RUN_ID=5080\nVULNERABILITY_COUNT=0\n"
 SUCCESS = "TEST_RECORD_ID=9058\nTEST_RECORD_IDS=9058\nSTOP_RECORDING_STATUS=stopped\n"
 
 
@@ -40,9 +41,10 @@ def test_the_image_adds_at_most_ten_megabytes_to_its_base(docker: Docker, base: 
     assert added_bytes <= 10_000_000
 
 
-def test_the_image_adds_only_its_folder_the_command_and_bytecode(added: set[str]) -> None:
+def test_the_image_adds_only_its_folder_the_commands_and_bytecode(added: set[str]) -> None:
     ours = re.compile(r"/opt/wallarm-fast/.*|.*/__pycache__/[^/]+\.pyc")
-    assert {path for path in added if not ours.fullmatch(path)} == {"/usr/local/bin/stop-recording"}
+    commands = {"/usr/local/bin/stop-recording", "/usr/local/bin/fast-verdict"}
+    assert {path for path in added if not ours.fullmatch(path)} == commands
     useless = re.compile(r"/(pip|setuptools|wheel|ensurepip|tests?|\.cache|gcc|include)(/|$|[-.]\d)")
     assert not [path for path in added if useless.search(path)]
 
@@ -76,8 +78,15 @@ def test_several_runs_may_be_given_as_a_yaml_list(step: Step, simulator: Simulat
     assert (done.returncode, "TEST_RECORD_IDS=9058,9059\n" in done.stdout) == (0, True), done.stderr
 
 
-def test_a_read_only_root_file_system_is_enough(step: Step) -> None:
-    assert_success(step("--read-only"))
+def test_no_privileges_and_no_writable_file_system_are_needed(step: Step) -> None:
+    assert_success(step("--user=1000", "--read-only", "--cap-drop=ALL"))
+
+
+def test_the_verdict_step_waits_for_the_tests_of_the_stopped_run(step: Step) -> None:
+    step()
+    done = step("--user=1000", "--read-only", "--cap-drop=ALL", command="fast-verdict")
+    assert (done.returncode, done.stdout) == (12, VERDICT), done.stderr
+    assert "error: test run 5080: the run has ended, but nothing was tested" in done.stderr
 
 
 def test_without_a_network_it_fails_without_a_traceback(docker: Docker) -> None:

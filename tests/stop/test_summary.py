@@ -62,8 +62,9 @@ def test_ids_are_shown_as_they_are_and_the_next_step_is_a_call_with_the_record(s
     page = Page(StopReport([StopResult("_a-_", record_id, url="https://my/_a-_"), RESULTS[1]], base_url=API))
     assert (page.rows[1][:2], page.links) == (["_a-_", record_id], ["https://my/_a-_"])
     *command, body = shlex.split(page.code.replace("\\\n", ""))
-    header = "X-WallarmAPI-Token: $WALLARM_API_TOKEN"
-    assert command == ["curl", "--fail-with-body", f"{API}/v1/test_run", "--header", header, "--json"]
+    headers = ("X-WallarmAPI-Token: $WALLARM_API_TOKEN", "Content-Type: application/json")
+    options = [word for header in headers for word in ("--header", header)]
+    assert command == ["curl", "--fail-with-body", f"{API}/v1/test_run", *options, "--data"]
     assert json.loads(body) == {"name": "copy", "test_record_id": sent}
 
 

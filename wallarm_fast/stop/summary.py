@@ -67,11 +67,11 @@ def _next_step(report: StopReport) -> list[str]:
     literal = record_id if re.fullmatch(r"0|[1-9][0-9]*", record_id) else f'"{record_id}"'
     return [
         "",
-        "To copy the test run:",
+        "To copy the test run, once its security tests have ended (a copy aborts them):",
         "",
         "```sh",
         f"curl --fail-with-body {report.base_url}/v1/test_run \\",
-        '  --header "X-WallarmAPI-Token: $WALLARM_API_TOKEN" \\',
-        f"""  --json '{{"name": "copy", "test_record_id": {literal}}}'""",
+        '  --header "X-WallarmAPI-Token: $WALLARM_API_TOKEN" --header "Content-Type: application/json" \\',
+        f"""  --data '{{"name": "copy", "test_record_id": {literal}}}'""",
         "```",
     ]

@@ -12,7 +12,7 @@ View = dict[str, object]
 # What else the API shows of a run, none of which depends on what the run does.
 _OTHER_FIELDS: View = {
     "clientid": 4, "start_time": 1531316470, "end_time": None, "domains": ["example.com"],
-    "estimated_time_to_completion": None, "current_rps": 0, "avg_rps": 0,
+    "current_rps": 0, "avg_rps": 0,
     "sended_requests_count": 0, "planing_requests_count": 0,
 }  # fmt: skip
 _CHECKS = ("all_terminated", "fail", "tech_fail", "passed", "running", "waiting", "interrupted")
@@ -154,8 +154,7 @@ class State:
             return "interrupted"
         if not self._ready(run):
             return "cloning" if run.copied else "running"
-        tested_since = run.ready_at if run.copied else run.record.stopped_at
-        if self.clock() < tested_since + self.rules.test_seconds:
+        if self.clock() < self._tests_end_at(run):
             return "running"
         return "failed" if self.rules.vulns else "passed"
 
@@ -176,6 +175,9 @@ class State:
         self.runs[str(run.id)] = run
         return run
 
+    def _tests_end_at(self, run: Run) -> float:
+        return (run.ready_at if run.copied else run.record.stopped_at) + self.rules.test_seconds
+
     def _ready(self, run: Run) -> bool:
         return self.rules.node_active and self.clock() >= run.ready_at
 
@@ -185,6 +187,7 @@ class State:
     def _view(self, run: Run, omit: Collection[str]) -> View:
         now, record, state = self.clock(), run.record, self.state_of(run)
         recording, count = record.recording(now), record.baseline_count(now)
+        end = self._tests_end_at(run)
         found = list(self.rules.vulns) if state == "failed" else []
         fails = min(len(found), count)
         checks = dict.fromkeys(_CHECKS, 0)
@@ -199,6 +202,7 @@ class State:
             "simple_state": state,
             "allowed_actions": ["pause", "interrupt", *(["stop"] if recording else [])],
             "vulns": found,
+            "estimated_time_to_completion": math.ceil(end - now) if now < end < math.inf else None,
             "recording": recording,
             "node_active": self.rules.node_active,
             "ready_for_recording": recording and self._ready(run),
