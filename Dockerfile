@@ -32,13 +32,13 @@ COPY --from=build /opt/wallarm-fast /opt/wallarm-fast
 COPY --from=build /usr/local/bin/stop-recording /usr/local/bin/fast-verdict /usr/local/bin/
 # Base images ship the standard library without bytecode. This writes it for the modules that the steps import,
 # so that they are not compiled at every start.
-RUN ["/opt/wallarm-fast/bin/python", "-I", "-c", "import wallarm_fast.stop.step, wallarm_fast.verdict.step, wallarm_fast.platforms.github, wallarm_fast.platforms.gitlab"]
+RUN ["/opt/wallarm-fast/bin/python", "-I", "-c", "import wallarm_fast.stop.step, wallarm_fast.verdict.step, wallarm_fast.platforms.github, wallarm_fast.platforms.gitlab, xml.etree.ElementTree"]
 
 ARG VERSION=0.0.0
 ARG REVISION=unknown
 ARG SOURCE=https://github.com/OWNER/wallarm-fast-stop-recording
 LABEL org.opencontainers.image.title="wallarm-fast-stop-recording" \
-      org.opencontainers.image.description="CI/CD step that stops recording the baseline requests of a Wallarm FAST test run" \
+      org.opencontainers.image.description="CI/CD steps that stop recording the baseline requests of a Wallarm FAST test run and wait for its security tests" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.version="${VERSION}" \

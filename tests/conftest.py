@@ -7,13 +7,14 @@ container would. Both look for the token in everything that the step writes.
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -210,72 +211,68 @@ class InProcess(Steps):
 
 
 class AsProcess(Steps):
-    """Starts entrypoint.py as a process of its own, in real time."""
+    """Starts entrypoint.py as a process of its own, in real time; `popen` are more arguments of Popen."""
 
     def __init__(self, folder: Path, base: Mapping[str, str], name: str = "stop-recording") -> None:
         super().__init__(folder, base, name)
         self.stdout = folder / "stdout"
         self.stderr = folder / "stderr"
+        self.popen: dict[str, Any] = {}
 
-    def start(self, platform: str = "console", **env: str) -> subprocess.Popen[bytes]:
-        self.env = self.environ(platform, {"PATH": os.environ["PATH"], **env})
+    def __call__(
+        self,
+        platform: str = "console",
+        signals: Sequence[signal.Signals] = (),
+        when: Callable[[], bool] = lambda: True,
+        /,
+        **env: str,
+    ) -> Ran:
+        """Run the step and, once `when` is true, send it the signals, from which `seconds` counts."""
+        environ = self.environ(platform, {"PATH": os.environ["PATH"], **env})
+        command = [sys.executable, str(ROOT / "entrypoint.py")]
+        command += ["verdict"] if self.name == "fast-verdict" else []
         with self.stdout.open("wb") as stdout, self.stderr.open("wb") as stderr:
-            return subprocess.Popen(
-                [
-                    sys.executable,
-                    str(ROOT / "entrypoint.py"),
-                    *(["verdict"] if self.name == "fast-verdict" else []),
-                ],
-                env=self.env,
-                cwd=self.directory,
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-            )
-
-    def finish(self, process: subprocess.Popen[bytes], limit: float = 3 * SOON) -> Ran:
-        started = time.monotonic()
+            options = {"stdin": subprocess.DEVNULL, "stdout": stdout, "stderr": stderr, **self.popen}
+            process = subprocess.Popen(command, env=environ, cwd=self.directory, **options)
+        self.pid = process.pid
         try:
-            process.wait(limit)
+            if signals:
+                wait_until(lambda: process.poll() is not None or when())
+                assert process.poll() is None, f"ended before the signal: {self.log()}"
+            for each in signals:
+                process.send_signal(each)
+                if each is signal.SIGSTOP:
+                    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+            started = time.monotonic()
+            process.wait(3 * SOON)
+            seconds = time.monotonic() - started
         finally:
             process.kill()
             process.wait()
-        seconds = time.monotonic() - started
-        return self.ran(
-            process.returncode,
-            self.stdout.read_text("utf-8"),
-            self.stderr.read_text("utf-8"),
-            self.env,
-            seconds,
-        )
-
-    def __call__(self, platform: str = "console", *, limit: float = 3 * SOON, **env: str) -> Ran:
-        return self.finish(self.start(platform, **env), limit)
+        stdout_text, stderr_text = self.stdout.read_text("utf-8"), self.stderr.read_text("utf-8")
+        return self.ran(process.returncode, stdout_text, stderr_text, environ, seconds)
 
     def log(self) -> str:
         """Return what the process has printed so far."""
         return self.stdout.read_text("utf-8") + self.stderr.read_text("utf-8")
 
-    def interrupted(
-        self, by: signal.Signals, when: Callable[[], bool], platform: str = "console", **env: str
-    ) -> Ran:
-        """Send the signal once `when` is true; `seconds` of the answer counts from then."""
-        process = self.start(platform, **env)
-        try:
-            wait_until(lambda: process.poll() is not None or when())
-            assert process.poll() is None, f"ended before the signal: {self.log()}"
-            process.send_signal(by)
-            return self.finish(process)
-        finally:
-            process.kill()
-
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait until the condition is true."""
     until = time.monotonic() + 3 * SOON
     while not condition():
         assert time.monotonic() < until, "it never happened"
         time.sleep(0.01)
+
+
+def copy_project(folder: Path) -> list[Path]:
+    """Copy the files of the project, also those that are not committed; return their copies."""
+    listing = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, check=True, capture_output=True, text=True).stdout.split("\0")
+    names = [name for name in names if (ROOT / name).is_file()]
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    return [folder / name for name in names]
 
 
 @pytest.fixture

@@ -176,7 +176,8 @@ def test_the_readme_has_the_outputs_of_the_code_with_their_dotenv_names(step: St
 def test_the_readme_has_the_exit_codes_of_the_code_with_their_statuses(step: Step) -> None:
     rows = [(row[0], code(row[1])) for row in step.table("code", "status", "meaning")]
     shared, signals = (SHARED, [("130, 143", [SignalError.status])]) if step is STOP else ({}, [])
-    failures = [(str(number), [status]) for number, status in sorted({**shared, **step.failures}.items())]
+    own = {number: status for number, status in step.failures.items() if number not in SHARED}
+    failures = [(str(number), [status]) for number, status in sorted({**shared, **own}.items())]
     assert rows == [("0", step.successes), *failures, *signals]
 
 

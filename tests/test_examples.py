@@ -30,12 +30,8 @@ def check_schema(path: Path, schema: str) -> None:
     """Fail unless the file is valid for its CI system."""
     # The schema of Bamboo has a pattern that is not ECMAScript.
     options = ["--regex-variant=python", "--builtin-schema", f"vendor.{schema}"]
-    checked = subprocess.run(
-        [sys.executable, "-m", "check_jsonschema", *options, path],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-m", "check_jsonschema", *options, str(path)]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
@@ -103,7 +99,7 @@ def test_the_job_of_a_component_is_valid_for_gitlab(step: Step, tmp_path: Path) 
 def test_a_component_has_the_inputs_of_the_action_except_those_that_are_variables_on_gitlab(
     step: Step, variables: str
 ) -> None:
-    own = component(step)[0].keys() - {"stage", "job", "image", "allow_failure_exit_codes"}
+    own = component(step)[0].keys() - {"stage", "job", "job_timeout", "image", "allow_failure_exit_codes"}
     assert own == step.inputs.keys() - set(variables.split())
     passed = re.findall(r"INPUT_(\w+): \"\$\[\[ inputs\.(\w+) ]]\"", source(step))
     assert sorted(passed) == sorted((name.upper(), name) for name in own)
@@ -134,10 +130,8 @@ def test_a_component_starts_its_step_and_takes_the_files_and_variables_that_it_w
 
 
 def test_the_github_example_uses_inputs_and_outputs_of_the_action() -> None:
-    action, text = (
-        yaml.safe_load((ROOT / "action.yml").read_text()),
-        (ROOT / "examples/github/fast.yml").read_text(),
-    )
+    action = STOP.load("action.yml")
+    text = (ROOT / "examples/github/fast.yml").read_text()
     (step,) = (step for step in yaml.safe_load(text)["jobs"]["stop"]["steps"] if step.get("id") == "stop")
     assert set(step["with"]) <= set(action["inputs"])
     assert set(re.findall(r"steps\.stop\.outputs\.(\w+)", text)) <= set(action["outputs"])
@@ -145,14 +139,10 @@ def test_the_github_example_uses_inputs_and_outputs_of_the_action() -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_every_script_of_an_example_is_clean_for_shellcheck(example: str) -> None:
+    shellcheck = str(Path(sys.executable).with_name("shellcheck"))
+    command = [shellcheck, "--shell=sh", "--exclude=SC1091,SC2154", "-"]
     assert scripts(example)
     for script in scripts(example):
-        command = [
-            str(Path(sys.executable).with_name("shellcheck")),
-            "--shell=sh",
-            "--exclude=SC1091,SC2154",
-            "-",
-        ]
         checked = subprocess.run(command, input=script, capture_output=True, text=True, check=False)
         assert checked.returncode == 0, checked.stdout
 

@@ -3,19 +3,19 @@
 import logging
 import queue
 import signal
+import socket
 import sys
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any, Generic, TypeVar
 
 from wallarm_fast import __version__
 from wallarm_fast.clock import Clock
 from wallarm_fast.errors import InputError, InternalError, OutputError, SignalError, StepError
 from wallarm_fast.inputs.table import Input, read_input, read_token
-from wallarm_fast.parallel import Events
+from wallarm_fast.parallel import Events, start_thread
 from wallarm_fast.platforms import Publication, Reporter, detect_platform, make_reporter
 from wallarm_fast.report import Report
 
@@ -70,17 +70,18 @@ def run_step(
 
 def _write_outputs(step: Step[_R], report: _R, reporter: Reporter) -> _R:
     """Write the outputs. If that fails, so does the step, and the outputs that can be written say so."""
-    secrets = reporter.platform.secrets
+    publication = step.publication(report, reporter.platform.secrets)
     for write in (reporter.write_outputs, reporter.print_outputs):
         try:
-            write(step.publication(report, secrets))
+            write(publication)
         except OutputError as error:
             if isinstance(report.failure, InputError):  # which has said what is wrong with the file
                 continue
             report = report.with_error(error)
+            publication = step.publication(report, reporter.platform.secrets)
             with suppress(OutputError):
-                reporter.write_outputs(step.publication(report, secrets))
-    reporter.write_summary(step.publication(report, secrets))
+                reporter.write_outputs(publication)
+    reporter.write_summary(publication)
     return report
 
 
@@ -96,15 +97,29 @@ def _log_outcomes(report: Report[Any]) -> None:
 def _signals_become_events(events: Events) -> Iterator[None]:
     """Turn SIGINT and SIGTERM into events, which end a wait but do not interrupt writing the outputs."""
 
-    def interrupt(number: int, _: FrameType | None) -> None:
+    def interrupt(number: int, _: object) -> None:
         events.put(SignalError(number, signal.Signals(number).name))
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def wake_up() -> None:
+        with suppress(OSError):  # closed
+            while receiver.recv(1):
+                events.put(None)
+
+    # Handlers run in the main thread, which a signal does not wake up if it came just before the wait began
+    # or another thread took it. But it always writes to the socket.
+    receiver, sender = socket.socketpair()
+    with receiver, sender:
+        sender.settimeout(0)
+        start_thread(wake_up)
+        wakeup_fd = signal.set_wakeup_fd(sender.fileno())
+        handlers = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(wakeup_fd)
+            receiver.shutdown(socket.SHUT_RDWR)
 
 
 def _run_cli(step: Step[_R], arguments: Sequence[str]) -> int:
@@ -120,9 +135,9 @@ def _run_cli(step: Step[_R], arguments: Sequence[str]) -> int:
 def _help(step: Step[_R]) -> str:
     rows = [("input", "environment variable", "default", "meaning")]
     rows += [(name, spec.variable, spec.default or "-", spec.meaning) for name, spec in step.inputs.items()]
-    table = "\n".join(
-        f"  {name:14}{variable:30}{default:8}{meaning}" for name, variable, default, meaning in rows
-    )
+    widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
+    lines = ("".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
+    table = "\n".join(f"  {line.rstrip()}" for line in lines)
     return (
         f"usage: {step.command} [--help | --version]\n\n"
         f"{step.purpose}\n"

@@ -30,6 +30,12 @@ class StepError(Exception):
         """Return what to log, a line each."""
         return (str(self),)
 
+    def reworded(self, message: str) -> Self:
+        """Return this error with another message."""
+        error = type(self).__new__(type(self), message)
+        vars(error).update(vars(self))
+        return error
+
 
 class InternalError(StepError):
     """A bug. The unexpected exception is the `__cause__`."""

@@ -1,7 +1,6 @@
 """Runs jobs at the same time and always returns by the deadline."""
 
 import queue
-import signal
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -25,8 +24,8 @@ class Job(Protocol):
         """Take note of what ended the work; called from another thread if `run` has not returned."""
 
 
-# What the main thread waits for: a job that has ended, or a signal.
-Events: TypeAlias = "queue.SimpleQueue[Job | SignalError]"
+# What the main thread waits for: a job that has ended, or a signal. None lets the handlers of signals run.
+Events: TypeAlias = "queue.SimpleQueue[Job | SignalError | None]"
 
 
 def run_all(jobs: Sequence[Job], deadline: Deadline, events: Events) -> None:
@@ -56,22 +55,18 @@ def run_all(jobs: Sequence[Job], deadline: Deadline, events: Events) -> None:
         if isinstance(event, SignalError):
             reason = event
             break
-        unfinished.remove(event)
+        if event:
+            unfinished.remove(event)
     for job in unfinished:
         job.abort(reason)
 
 
 def start_thread(target: Callable[..., None], *args: object) -> bool:
     """Start a daemon thread, which does not keep the process alive; return False if none can be started."""
-    # The thread inherits the mask, so that signals go to the main thread, which would not wake up if the
-    # kernel gave one to another thread.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     try:
         threading.Thread(target=target, args=args, daemon=True).start()
     except RuntimeError:
         return False
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return True
 
 

@@ -8,6 +8,8 @@ MASK = "***"
 
 def hide(secret: str, text: str) -> str:
     """Return the text with the secret masked, even if some or all of its characters are URL-encoded."""
+    if "%" not in text:
+        return text.replace(secret, MASK)
     pattern = "".join(f"(?:{re.escape(character)}|(?i:%{ord(character):02x}))" for character in secret)
     return re.sub(pattern, MASK, text)
 
@@ -28,3 +30,15 @@ def sanitize_line(text: str, secrets: Collection[str] = ()) -> str:
 def escape_markdown(text: str) -> str:
     """Return the text with everything but letters, digits and spaces as HTML entities."""
     return re.sub(r"[^A-Za-z0-9 ]", lambda found: f"&#{ord(found[0])};", text)
+
+
+def id_literal(text: str) -> int | str:
+    """Return an id as it is in JSON: a number if it can be one."""
+    return int(text) if re.fullmatch(r"0|[1-9][0-9]*", text) else text
+
+
+def plural(count: int, noun: str) -> str:
+    """Return the count with its noun: 1 baseline, 2 vulnerabilities."""
+    if count != 1:
+        noun = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count} {noun}"

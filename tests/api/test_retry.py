@@ -14,7 +14,7 @@ from wallarm_fast.errors import UnreachableError
 from wallarm_fast.log import RunLogger
 
 MOMENT = 1_445_412_480.0  # Wed, 21 Oct 2015 07:28:00 GMT
-ADVICE = "; raise timeout, try again later, or check api_host and proxy"
+ADVICE = "; check api_host and proxy, raise timeout, or try again later"
 
 
 def keep_failing(timeout: float, retry_after: float | None = None) -> tuple[list[float], str]:

@@ -174,10 +174,10 @@ def test_the_wait_logs_its_progress_less_and_less_often(quiet: Quiet) -> None:
     ("wanted", "omitted", "error", "calls"),
     [
         ("9", "", None, [STOP]),
-        ("10", "", "9 baselines were recorded, fewer than min_baselines (10)", [STOP]),
+        ("10", "", "9 baselines recorded, fewer than min_baselines (10)", [STOP]),
         ("0", "baseline_count", None, [STOP]),
         ("9", "baseline_count", None, [STOP, LOOK]),
-        ("10", "baseline_count", "9 baselines were recorded, fewer than min_baselines (10)", [STOP, LOOK]),
+        ("10", "baseline_count", "9 baselines recorded, fewer than min_baselines (10)", [STOP, LOOK]),
         ("9", "baseline_count", "the API did not say how many baselines were recorded, so", [STOP, LOOK]),
     ],
 )

@@ -147,11 +147,11 @@ def test_a_proxy_that_refuses_the_credentials_or_is_dead_is_named_without_its_pa
     """Wrong credentials fail at once; a dead proxy may come back."""
     with Proxy(refuse=407) as proxy:
         there = proxy.url.removeprefix("http://") if refused else f"127.0.0.1:{closed_port}"
-        ran = step(
-            WALLARM_API_HOST=f"{scheme}://{sim.host}", ALL_PROXY=f"me:geheim@{there}", CI_DEBUG_TRACE="true"
-        )
+        host, port = (sim.host, "") if refused else ("api.example", f":{443 if scheme == 'https' else 80}")
+        env = {"WALLARM_API_USE_SSL": "false", "ALL_PROXY": f"me:geheim@{there}", "CI_DEBUG_TRACE": "true"}
+        ran = step(WALLARM_API_HOST=f"{scheme}://{host}", **env)
     says = "the proxy refused the credentials (HTTP 407)" if refused else "(tried "
-    assert_failed(ran, 6, f"no connection to {sim.host} through the proxy {there}: ", says)
+    assert_failed(ran, 6, f"no connection to {host}{port} through the proxy {there}: ", says)
     assert (len(proxy.asked), step.clock.slept == []) == (refused, refused)
     assert sim.calls == []
     assert "geheim" not in ran.log

@@ -1,6 +1,5 @@
 """Wherever the step runs: files and streams that fail, odd environments, proxies, certificates, addresses."""
 
-import ctypes
 import os
 import re
 import select
@@ -10,12 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trustme
 
-from tests.conftest import PLATFORMS, ROOT, SOON, TOKEN, AsProcess, InProcess, Ran, assert_stopped
+from tests.conftest import PLATFORMS, ROOT, TOKEN, AsProcess, InProcess, Ran, assert_stopped
 from tests.tools.proxy import Proxy
 from tests.tools.simulator import Simulator, faults
 
@@ -47,21 +45,6 @@ def told(ran: Ran) -> set[tuple[str, str]]:
     assert all(len(rows) == len(dict(rows)) for rows in places), "written twice"
     found = {(dict(rows)["STOP_RECORDING_STATUS"], dict(rows)["TEST_RECORD_ID"]) for rows in places if rows}
     return found | ({(ran.outputs["status"], ran.outputs["test_record_id"])} if ran.github_output else set())
-
-
-def run_process(process: AsProcess, platform: str, popen: dict[str, Any], **env: str) -> Ran:
-    """Run the step as a process with these arguments of Popen."""
-    environ = process.environ(platform, env)
-    child = subprocess.run(
-        [sys.executable, str(ROOT / "entrypoint.py")],
-        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **popen},
-        env=environ,
-        cwd=process.directory,
-        text=True,
-        timeout=3 * SOON,
-        check=False,
-    )
-    return process.ran(child.returncode, child.stdout or "", child.stderr or "", environ, 0)
 
 
 @pytest.mark.parametrize("file", CANNOT_BE_OPENED, ids=short)
@@ -111,23 +94,6 @@ def test_a_summary_that_cannot_be_written_is_a_warning(file: str, step: InProces
     assert f"\n::warning::no job summary: the file '{file}' cannot be written: " in ran.stdout
 
 
-def test_a_folder_that_may_not_be_searched_is_bad_input_for_outputs_and_a_warning_for_the_summary(
-    process: AsProcess, sim: Simulator
-) -> None:
-    def heed_permissions() -> None:
-        """Drop what lets root open anything: CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, by PR_CAPBSET_DROP."""
-        for capability in (1, 2):
-            ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
-
-    (process.directory / "locked").mkdir(mode=0)
-    env = {"STOP_RECORDING_OUTPUT_FILE": "locked/x.env", "GITHUB_STEP_SUMMARY": "locked/summary"}
-    ran = run_process(process, "github", {"preexec_fn": heed_permissions}, **env)
-    assert (ran.exit_code, sim.calls, told(ran)) == (2, [], {("bad_input", "")})
-    problem = "'locked/x.env' cannot be written: Permission denied"
-    assert ran.errors == [f"output_file (STOP_RECORDING_OUTPUT_FILE): {problem}"]
-    assert "\n::warning::no job summary: the file 'locked/summary' cannot be written: " in ran.stdout
-
-
 def broken_stream(reason: str) -> tuple[int, ...]:
     """Return the ends of a stream, the last of which cannot be written for this reason."""
     if reason == FULL:
@@ -147,10 +113,10 @@ def test_a_stream_that_cannot_be_written_keeps_no_recording_on_and_costs_only_wh
 ) -> None:
     platform, name = stream.split()
     ends = broken_stream(reason)
-    popen: dict[str, Any] = {name: ends[-1]}
+    process.popen[name] = ends[-1]
     if reason == "it is closed":
-        popen["preexec_fn"] = lambda: os.close(1 if name == "stdout" else 2)
-    ran = run_process(process, platform, popen, TEST_RUN_ID=test_run, STOP_RECORDING_OUTPUT_FILE="x.env")
+        process.popen["preexec_fn"] = lambda: os.close(1 if name == "stdout" else 2)
+    ran = process(platform, TEST_RUN_ID=test_run, STOP_RECORDING_OUTPUT_FILE="x.env")
     for end in ends:
         os.close(end)
     assert sim.state.get("5080")["recording"] is (test_run == "1")
@@ -169,7 +135,7 @@ def test_a_stream_that_cannot_be_written_keeps_no_recording_on_and_costs_only_wh
 def test_no_variables_but_the_inputs_matter_and_no_file_appears(
     env: dict[str, str], process: AsProcess, sim: Simulator
 ) -> None:
-    assert_stopped(process("console", limit=60, **env), sim)
+    assert_stopped(process(**env), sim)
     assert list(process.directory.iterdir()) == []
 
 
@@ -196,7 +162,7 @@ def test_nothing_is_imported_from_the_workspace(
     monkeypatch.setattr(sys, "executable", str(start))
     env = dict.fromkeys("PYTHONPATH PYTHONUSERBASE PYTHONHOME HOME".split(), str(process.directory))
     env |= {"PYTHONSTARTUP": f"{process.directory}/httpx.py", "PYTHONINSPECT": "1", "PYTHONWARNINGS": "error"}
-    assert_stopped(process("console", limit=60, **env), sim)
+    assert_stopped(process(**env), sim)
 
 
 @pytest.fixture

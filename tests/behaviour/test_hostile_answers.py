@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import LOOK, PLATFORMS, STOP, TOKEN, InProcess, Ran
 from tests.tools.simulator import Simulator, faults
+from wallarm_fast import __version__
 from wallarm_fast.errors import RefusedError
 from wallarm_fast.stop.outputs import DOTENV_NAMES, make_publication
 from wallarm_fast.stop.results import StopReport, StopResult
@@ -79,13 +80,6 @@ def test_the_status_of_an_envelope_counts(status: object, code: int, step: InPro
     sim.faults.add(faults.answer(200, {"status": status, "body": body}), times=None)
     ran = step(STOP_RECORDING_TIMEOUT="5")
     assert f"HTTP {code}: " in ran.errors[0] if code else not ran.errors
-
-
-def test_an_empty_record_id_names_no_record(step: InProcess, sim: Simulator) -> None:
-    sim.faults.add(faults.envelope(200, {"recording": True, "test_record_id": 9058}), on="stop")
-    sim.faults.add(faults.envelope(200, {"recording": False, "test_record_id": ""}), on="GET")
-    ran = step()
-    assert (ran.exit_code, ran.variables["TEST_RECORD_ID"]) == (0, "9058")
 
 
 DETAILS: list[tuple[object, str]] = [
@@ -185,7 +179,10 @@ def test_an_echoed_token_is_masked_even_if_it_is_url_encoded_in_part_or_whole(
 def test_a_request_has_the_token_in_its_header_and_no_cookie(step: InProcess, sim: Simulator) -> None:
     sim.faults.add(faults.answer(503, headers={"Set-Cookie": "a=b"}), on="stop")
     assert step().exit_code == 0
+    usual = {"accept": "application/json", "accept-encoding": "identity"}
+    usual |= {"user-agent": f"wallarm-fast-stop-recording/{__version__}"}
     for request in sim.requests:
+        assert request.headers.items() >= usual.items()
         assert [name for name, value in request.headers.items() if TOKEN in value] == ["x-wallarmapi-token"]
         assert "cookie" not in request.headers
         assert (TOKEN in request.path, request.body) == (False, b"")

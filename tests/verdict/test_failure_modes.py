@@ -1,117 +1,92 @@
 """Every row of docs/failure-modes.md about the verdict step is true: each is run, and each case has a row."""
 
-import os
 import re
 import signal
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from tests.behaviour.test_failure_modes import VERDICT_ROWS
+from tests.behaviour.test_failure_modes import VERDICT_ROWS, Case, Change, fault, kill, rules, show
 from tests.conftest import SOON, InProcess
-from tests.tools.simulator import Exchange, Simulator, faults
-from tests.tools.simulator.faults import Fault
+from tests.tools.simulator import Simulator, faults
 
 STATUSES = {0: "passed", 4: "not_found", 5: "refused", 6: "unreachable", 9: "failed", 10: "interrupted"}
 STATUSES |= {11: "unfinished", 12: "not_tested", 143: "interrupted"}
-Change = Callable[[Simulator], object]
-Case = tuple[
-    str, dict[str, str], list[Change]
-]  # what the log or the outputs say, the inputs, the changed world
-COPY = {"FAST_VERDICT_COPY": "true", "TEST_RECORD_ID": "9058"}
-
-
-def rules(**wanted: Any) -> Change:  # noqa: ANN401 - the fields of Rules
-    return lambda sim: vars(sim.state.rules).update(wanted)
-
-
-def show(**overrides: object) -> Change:
-    return lambda sim: sim.state.find("5080").overrides.update(overrides)
-
-
-def fault(what: Fault, on: faults.On, times: int | None = 1) -> Change:
-    return lambda sim: sim.faults.add(what, on, times)
-
-
-def kill(exchange: Exchange) -> None:
-    os.kill(os.getpid(), signal.SIGTERM)
-    exchange.wait(None)
 
 
 def vulns(*threats: int) -> Change:
     return rules(vulns=[{"id": number, "threat": threat} for number, threat in enumerate(threats)])
 
 
-CASES: dict[str, Case] = {
-    "the tests are done and found nothing": ("5080: passed, 5 baselines", {}, []),
-    "vulnerabilities of `min_threat` or more": ("1 vulnerability found", {}, [vulns(50)]),
-    "only vulnerabilities below `min_threat`": (
-        "passed, 4 baselines, 1 vulnerability below min_threat",
-        {"FAST_VERDICT_MIN_THREAT": "51"},
-        [vulns(50)],
+def copying(*changes: Change, says: str, record: str = "9058") -> Case:
+    return Case(*changes, says=says, FAST_VERDICT_COPY="true", TEST_RECORD_ID=record)
+
+
+def abort(step: InProcess, sim: Simulator, patch: pytest.MonkeyPatch) -> None:
+    sim.state.find("5080").interrupted = True
+
+
+CASES = {
+    "the tests are done and found nothing": Case(says="5080: passed, 5 baselines"),
+    "vulnerabilities of `min_threat` or more": Case(vulns(50), says="1 vulnerability found"),
+    "only vulnerabilities below `min_threat`": Case(
+        vulns(50), says="passed, 4 baselines, 1 vulnerability below min_threat", FAST_VERDICT_MIN_THREAT="51"
     ),
-    "more than 1,000 vulnerabilities": ("1001 vulnerabilities found", {}, [vulns(*[7] * 1001)]),
-    "the API calls the run failed and names no vulnerability": ("names no vuln", {}, [show(state="failed")]),
-    "the run was aborted, by hand or by another run on the node": (
-        "was aborted",
-        {},
-        [lambda sim: vars(sim.state.find("5080")).update(interrupted=True)],
+    "more than 1,000 vulnerabilities": Case(vulns(*[7] * 1001), says="1001 vulnerabilities found"),
+    "the API calls the run failed and names no vulnerability": Case(
+        show(state="failed"), says="names no vulnerability"
     ),
-    "the tests are not done at the deadline": ("the run goes on", {}, [rules(test_seconds=9999)]),
-    "the run is in a state that nobody knows": ("dormant, 5 of 5 baselines", {}, [show(state="dormant")]),
-    "the run passed, but nothing was tested": (
-        "nothing was tested",
-        {},
-        [show(baseline_check_passed_count=0, baseline_check_tech_fail_count=5)],
+    "the run was aborted, by hand or by another run on the node": Case(abort, says="was aborted"),
+    "the tests are not done at the deadline": Case(rules(test_seconds=9999), says="the run goes on"),
+    "the run is in a state that nobody knows": Case(show(state="dormant"), says="dormant, 5 of 5 baselines"),
+    "the run passed, but nothing was tested": Case(
+        show(baseline_check_passed_count=0, baseline_check_tech_fail_count=5), says="nothing was tested"
     ),
-    "the run passed, and the API says no counts": (
-        "::warning::test run 5080: the API did not say how many",
-        {},
-        [rules(omit_in_get=[f"baseline_check_{kind}_count" for kind in ("passed", "fail")])],
+    "the run passed, and the API says no counts": Case(
+        rules(omit_in_get=[f"baseline_check_{kind}_count" for kind in ("passed", "fail")]),
+        says="::warning::test run 5080: the API did not say how many baselines were tested",
     ),
-    "no FAST node is active for a minute": (
-        "no FAST node is active",
-        {},
-        [show(node_active=False), rules(test_seconds=300)],
+    "no FAST node is active for a minute": Case(
+        show(node_active=False), rules(test_seconds=300), says="no FAST node is active"
     ),
-    "429 or 5xx while waiting, temporarily": (
-        "HTTP 502; retrying",
-        {},
-        [fault(faults.answer(502), "GET", 9)],
+    "429 or 5xx while waiting, temporarily": Case(
+        fault(faults.answer(429), "GET", 4), fault(faults.answer(502), "GET", 5), says="HTTP 502; retrying"
     ),
-    "the recorded run is still being tested": ("copied as test run 5081", COPY, [rules(test_seconds=200)]),
-    "the copy is turned away (423, 429)": (
-        "HTTP 423; retrying",
-        COPY,
-        [fault(faults.answer(423), "POST", 3)],
+    "the recorded run is still being tested": copying(
+        rules(test_seconds=200), says="copied as test run 5081"
     ),
-    "the answer to the copy is lost": ("may be running", COPY, [fault(faults.reset_after(), "POST")]),
-    "the record is empty or still being recorded": (
-        "not_ready_for_cloning",
-        COPY | {"TEST_RECORD_ID": "9059"},
-        [lambda sim: sim.state.create_run("second")],
+    "the copy is turned away (423, 429)": copying(
+        fault(faults.answer(423), "POST"),
+        fault(faults.answer(429, headers={"Retry-After": "7"}), "POST", 2),
+        says="HTTP 423; retrying(.|\n)*HTTP 429; retrying in 7.0 s",
     ),
-    "there is no such test record": ("knows no such test record", COPY | {"TEST_RECORD_ID": "1"}, []),
-    "SIGTERM while waiting": ("interrupted by SIGTERM", {}, [fault(kill, "GET")]),
+    "the answer to the copy is lost": copying(fault(faults.reset_after(), "POST"), says="may be running"),
+    "the record is empty or still being recorded": copying(
+        lambda step, sim, patch: sim.state.create_run("second"),
+        says="record 9059: .*not_ready_for_cloning.*stopped, and the record not empty",
+        record="9059",
+    ),
+    "there is no such test record": copying(
+        says="no such test record .*; check test_record_id and cloud_region", record="1"
+    ),
+    "SIGTERM while waiting": Case(kill(signal.SIGTERM), says="interrupted by SIGTERM"),
 }
 
 
 @pytest.mark.parametrize(("row", "action", "code"), VERDICT_ROWS, ids=[row for row, _, _ in VERDICT_ROWS])
-def test_the_step_does_what_the_page_says(
-    row: str, action: str, code: str, verdict: InProcess, sim: Simulator
+def test_the_step_does_what_the_page_says(  # noqa: PLR0913, PLR0917 - columns and fixtures
+    row: str, action: str, code: str, verdict: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    says, env, changes = CASES[row]
+    case = CASES[row]
     sim.state.clock = verdict.clock.monotonic
     sim.state.rules.test_seconds = 20
     sim.state.find("5080").node = ""  # that of the token, on which a copy would abort it
     sim.state.stop("5080")
     verdict.clock.now += 1
-    for change in changes:
-        change(sim)
-    ran = verdict("github", FAST_VERDICT_TIMEOUT="600", **env)
+    for change in case.changes:
+        change(verdict, sim, monkeypatch)
+    ran = verdict("github", FAST_VERDICT_TIMEOUT="600", **case.env)
     assert ran.exit_code == int(code)
-    assert re.search(re.escape(says), ran.log)
+    assert re.search(case.says, ran.log)
     assert ran.outputs["status"] == STATUSES[int(code)]
     assert bool(ran.errors) == (code != "0")
     assert "retries" not in action or "retrying in" in ran.log

@@ -1,7 +1,6 @@
 """The reports of a verdict: JUnit XML, summary, outputs, whatever the API calls a vulnerability."""
 
 import json
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -26,12 +25,9 @@ def test_junit_has_a_suite_per_run_and_a_case_per_vulnerability(verdict: InProce
     plan(sim, TESTED, run=5081)
     report(verdict, sim, [XSS, INFO], FAST_VERDICT_MIN_THREAT="50", TEST_RUN_ID="5081 5080 5082")
     root = junit(verdict)
-    counts = ("tests", "failures", "errors", "skipped")
-    assert [tuple(suite.attrib[name] for name in counts) for suite in root] == [
-        ("1", "0", "0", "0"),
-        ("3", "1", "0", "1"),
-        ("1", "0", "1", "0"),
-    ]
+    kinds = ("tests", "failures", "errors", "skipped")
+    counts = [tuple(int(suite.attrib[kind]) for kind in kinds) for suite in root]
+    assert counts == [(1, 0, 0, 0), (3, 1, 0, 1), (1, 0, 1, 0)]
     names = ["test run 5080", "Cross-site scripting (7)", "Information exposure (8)"]
     cases = list(root[1])
     assert [case.attrib["name"] for case in cases] == names
@@ -44,16 +40,28 @@ def test_gitlab_gets_all_its_reports_without_any_setting(verdict: InProcess, sim
     plan(sim, TESTED)
     ran = verdict("gitlab")
     assert ran.exit_code == 0
-    assert ran.variables == {
-        "FAST_VERDICT_STATUS": "passed",
-        "VERDICT_TEST_RUN_ID": "5080",
-        "VULNERABILITY_COUNT": "0",
-    }
+    assert ran.dotenv == "FAST_VERDICT_STATUS=passed\nVERDICT_TEST_RUN_ID=5080\nVULNERABILITY_COUNT=0\n"
     assert len(junit(verdict, "fast-verdict.junit.xml")) == 1
-    assert sorted(path.name for path in verdict.directory.iterdir()) == [
-        "fast-verdict.env",
-        "fast-verdict.junit.xml",
-    ]
+    files = sorted(path.name for path in verdict.directory.iterdir())
+    assert files == ["fast-verdict.env", "fast-verdict.junit.xml"]
+
+
+def test_a_failed_run_without_vulnerabilities_is_a_failure_in_junit(
+    verdict: InProcess, sim: Simulator
+) -> None:
+    report(verdict, sim, [])
+    assert [child.tag for child in junit(verdict)[0][0]] == ["failure"]
+
+
+def test_no_empty_report_is_left_by_bad_input(verdict: InProcess) -> None:
+    assert verdict("gitlab", TEST_RUN_ID="").exit_code == 2
+    assert [path.name for path in verdict.directory.iterdir()] == ["fast-verdict.env"]
+
+
+def test_what_is_below_min_threat_is_not_called_nothing(verdict: InProcess, sim: Simulator) -> None:
+    ran = report(verdict, sim, [INFO], FAST_VERDICT_MIN_THREAT="21")
+    assert ran.exit_code == 0
+    assert ran.summary.startswith("### Wallarm FAST: only vulnerabilities below min_threat\n")
 
 
 HOSTILE = [
@@ -97,10 +105,7 @@ def test_hostile_text_stays_data_in_every_report(number: int, verdict: InProcess
     ids=["null", "object", "mixed", "threats", "many"],
 )
 def test_vulnerabilities_of_any_shape_are_counted_and_reported_in_bounds(
-    vulns: object,
-    count: int,
-    verdict: InProcess,
-    sim: Simulator,
+    vulns: object, count: int, verdict: InProcess, sim: Simulator
 ) -> None:
     ran = report(verdict, sim, vulns)
     assert ran.exit_code == 9
@@ -127,4 +132,3 @@ def test_a_report_that_cannot_be_written_fails_the_step_and_the_others_are_writt
     assert ran.exit_code == 2
     assert "the file '/dev/full' cannot be written" in ran.errors[0]
     assert ran.outputs["status"] == "bad_input"
-    assert Path("/dev/full").exists()

@@ -93,7 +93,7 @@ class WallarmClient:
         return TestRun.read(self._get(test_run_id), self._token, test_run_id)
 
     def get_progress(self, test_run_id: str) -> Progress:
-        """Make the same call: how far its security tests are."""
+        """GET /v1/test_run/{id}: how far its security tests are."""
         run = self._get(test_run_id)
         check_id(run, self._token, test_run_id)
         return Progress.read(run, self._token)
@@ -152,7 +152,7 @@ class WallarmClient:
             if code == _NOT_FOUND:
                 raise RunNotFoundError(
                     f"{self._server} knows no such {unknown} ({detail}); "
-                    f"check {unknown.replace(' ', '_')}_id and cloud_region"
+                    f"check {unknown.replace(' ', '_')}_id and cloud_region (or api_host)"
                 )
             self._raise_for_status(code, detail, response)
         if envelope is None:
@@ -223,7 +223,7 @@ class WallarmClient:
         if code in _TOKEN_REFUSED:
             raise TokenRefusedError(
                 f"{self._server} refused the token ({detail}); check that it is a FAST node token and that "
-                f"cloud_region ({', '.join(CLOUDS)}) is its cloud"
+                f"cloud_region ({', '.join(CLOUDS)}) or api_host is that of its cloud"
             )
         if code in _RETRIED or code >= _FIRST_SERVER_ERROR:
             raise TransientError(

@@ -51,6 +51,7 @@ class Progress:
 
     state: str | None = None
     test_record_id: str | None = None
+    recording: bool | None = None
     node_active: bool | None = None
     seconds_left: float | None = None
     counts: Mapping[str, int | None] = field(default_factory=lambda: dict.fromkeys(_COUNTS))
@@ -59,11 +60,12 @@ class Progress:
     @classmethod
     def read(cls, run: Mapping[str, object], token: str) -> Self:
         """Take what is usable from a test run."""
-        active, items = run.get("node_active"), run.get("vulns")
+        recording, active, items = run.get("recording"), run.get("node_active"), run.get("vulns")
         found = [Vulnerability.read(item, token) for item in items] if isinstance(items, list) else []
         return cls(
             state=parse_state(run.get("state"), token),
             test_record_id=parse_id(run.get("test_record_id"), token),
+            recording=recording if isinstance(recording, bool) else None,
             node_active=active if isinstance(active, bool) else None,
             seconds_left=parse_count(run.get("estimated_time_to_completion")),
             counts={name: parse_count(run.get(key)) for name, key in _COUNTS.items()},

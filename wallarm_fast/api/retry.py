@@ -86,4 +86,4 @@ def _why_no_retry(failure: TransientError, attempts: int) -> str:
         reason = f"and asks to wait {failure.retry_after:.0f} s (Retry-After), which is more than is left"
     else:
         reason = f"(tried {attempts} times)" if attempts > 1 else "(tried once)"
-    return f"{reason}; raise timeout, try again later, or check api_host and proxy"
+    return f"{reason}; check api_host and proxy, raise timeout, or try again later"

@@ -75,7 +75,7 @@ class _Backend(httpcore.SyncBackend):
 
 
 class _Stream(httpcore.NetworkStream):
-    """Limits an answer as a whole, from the moment the request was sent; httpcore limits every single read.
+    """Limits an answer as a whole, from when the connection is ready; httpcore limits every single read.
 
     So neither the time that the connection took nor a server that drips counts for the answer, and what has
     already arrived is always read.
@@ -84,11 +84,11 @@ class _Stream(httpcore.NetworkStream):
     def __init__(self, stream: httpcore.NetworkStream, clock: Clock) -> None:
         self._stream = stream
         self._clock = clock
-        self._sent_at = clock.monotonic()
+        self._ready_at = clock.monotonic()
         self._received = 0
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        left = self._sent_at + (timeout or 0) - self._clock.monotonic()
+        left = self._ready_at + (timeout or 0) - self._clock.monotonic()
         data = self._stream.read(max_bytes, max(left, _NO_TIME))
         self._received += len(data)
         if self._received > _MAX_RECEIVED_BYTES:
@@ -96,8 +96,6 @@ class _Stream(httpcore.NetworkStream):
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if buffer:  # httpcore also writes nothing, when the answer may already be on its way
-            self._sent_at = self._clock.monotonic()
         self._stream.write(buffer, timeout)
 
     def start_tls(

@@ -7,7 +7,7 @@ from wallarm_fast.platforms.files import check_writable
 
 
 def check_output_files(reader: InputReader, platform: Platform) -> None:
-    """Check that the outputs can be written. Creates their files if they do not exist."""
+    """Check that the outputs can be written."""
     if platform.kind == "github" and not platform.github_output:
         reader.reject("GITHUB_OUTPUT", "is not set, so the outputs would be lost")
     check_file(reader, "GITHUB_OUTPUT", platform.github_output)
@@ -15,7 +15,7 @@ def check_output_files(reader: InputReader, platform: Platform) -> None:
 
 
 def check_file(reader: InputReader, name: str, path: str | None) -> None:
-    """Check that the file can be written. Creates it if it does not exist."""
+    """Check that the file can be written."""
     reader.check(name, path or "", _check_writable, None)
 
 

@@ -48,7 +48,7 @@ def parse_test_run_ids(text: str) -> tuple[str, ...]:
 
 
 def parse_test_record_ids(text: str) -> tuple[str, ...]:
-    """Do the same with ids of test records."""
+    """Parse ids of test records in the same forms."""
     return _parse_ids(text, "test_record_id", "stop")
 
 

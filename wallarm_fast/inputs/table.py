@@ -1,5 +1,6 @@
 """Where the value of an input comes from: the action's input, an environment variable, or the default."""
 
+import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -8,6 +9,7 @@ from wallarm_fast.errors import InputError
 from wallarm_fast.inputs import parsers
 
 _T = TypeVar("_T")
+_log = logging.getLogger(__name__)
 TOKEN_FILE_VARIABLE = "WALLARM_API_TOKEN_FILE"  # noqa: S105 - a name, not a token
 
 
@@ -63,12 +65,12 @@ class InputReader:
         return self.check(name, read_input(self.environ, name, self.table[name]), parse, fallback)
 
     def read_optional(self, name: str, parse: Callable[[str], _T]) -> _T | None:
-        """Do the same; return None if the input has neither a value nor a default."""
+        """Return the parsed value of an input, or None if it is invalid or has neither value nor default."""
         text = read_input(self.environ, name, self.table[name])
         return self.check(name, text, parse, None) if text else None
 
     def check(self, name: str, text: str, parse: Callable[[str], _T], fallback: _T) -> _T:
-        """Do the same with a text that is not the value of an input in the table."""
+        """Return the parsed text; if it is invalid, note that under this name and return the fallback."""
         if self.token and self.token in text:
             # Addresses, ids and invalid values are shown.
             self.reject(name, "contains the token; give the token in the input token alone")
@@ -99,6 +101,8 @@ class InputReader:
     def raise_problems(self) -> None:
         """Raise InputError with all problems, if there are any."""
         if self.problems:
+            for warning in self.warnings:  # they may explain the problems
+                _log.warning("%s", warning)
             raise InputError(*self.problems)
 
 

@@ -37,10 +37,14 @@ def write_file(path: str, text: str, *, append: bool = False) -> None:
 
 
 def check_writable(path: str | None) -> None:
-    """Raise OSError if the file cannot be written. Creates the file: there is no other way to be sure."""
+    """Raise OSError if the file cannot be written. Opens it, since there is no other way to be sure."""
     if path:
         check_not_fifo(path)
-        Path(path).open("a", encoding="utf-8").close()
+        file = Path(path)
+        existed = file.exists()
+        file.open("a", encoding="utf-8").close()
+        if not existed:  # an empty file is not a report
+            file.unlink()
 
 
 def check_not_fifo(path: str) -> None:

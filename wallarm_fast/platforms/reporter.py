@@ -5,10 +5,12 @@ import queue
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Self, TextIO
 
+from wallarm_fast.errors import OutputError
 from wallarm_fast.parallel import start_thread
 from wallarm_fast.platforms.detection import Platform
 from wallarm_fast.platforms.files import write_dotenv, write_file
@@ -95,12 +97,17 @@ class Reporter(logging.Handler, ABC):
 
     def write_outputs(self, publication: Publication) -> None:
         """Write the files; raises OutputError if one cannot be written, after writing the others."""
-        with ExitStack() as stack:  # everything is written, whatever fails
-            stack.callback(self.publish, publication)
-            for path, text in publication.files.items():
-                stack.callback(write_file, path, text)
-            if self.platform.output_file:
-                write_dotenv(self.platform.output_file, publication.variables)
+        writes = [partial(write_file, path, text) for path, text in publication.files.items()]
+        if self.platform.output_file:
+            writes.append(partial(write_dotenv, self.platform.output_file, publication.variables))
+        problems = []
+        for write in (*writes, partial(self.publish, publication)):
+            try:
+                write()
+            except OutputError as error:
+                problems.append(str(error))
+        if problems:
+            raise OutputError("; ".join(problems))
 
     def print_outputs(self, publication: Publication) -> None:
         """Print the outputs on a platform that has no files for them; raises OutputError if that fails."""

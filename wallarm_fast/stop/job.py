@@ -10,6 +10,7 @@ from wallarm_fast.stop.quiet import wait_until_quiet
 from wallarm_fast.stop.recording import Recording
 from wallarm_fast.stop.request import request_stop
 from wallarm_fast.stop.results import StopResult
+from wallarm_fast.text import plural
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,9 @@ class StopJob:
         count = self._recording.run.baseline_count
         if count is not None and count < wanted:
             raise TooFewBaselinesError(
-                f"{count} baselines were recorded, fewer than min_baselines ({wanted}); recording is off; "
-                "check that the tests went through the FAST proxy, or wait for late ones with quiet_period"
+                f"{plural(count, 'baseline')} recorded, fewer than min_baselines ({wanted}); recording "
+                "is off; check that the tests went through the FAST proxy, or wait for late "
+                "ones with quiet_period"
             )
         if count == 0:
             self._recording.log.warning("no baselines were recorded; an empty test record cannot be copied")

@@ -78,10 +78,11 @@ def _look(recording: Recording) -> bool:
     except TransientError as failure:
         if failure.retry_after:
             raise
-        return False
     except StepError:
-        return False
-    return True
+        pass
+    else:
+        return True
+    return False
 
 
 def _refused_because_off(recording: Recording, refusal: RunNotFoundError | RefusedError) -> bool:

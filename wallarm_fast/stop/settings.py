@@ -46,10 +46,7 @@ class Settings:
 
 
 def read_settings(environ: Mapping[str, str], platform: Platform) -> Settings:
-    """Read and check every input; raises InputError, which lists all problems.
-
-    Creates the output files if they do not exist.
-    """
+    """Read and check every input; raises InputError, which lists all problems."""
     reader = InputReader(INPUTS, environ)
     reader.warn_of_unknown("STOP_RECORDING_", DOTENV_NAMES.values())
     settings = Settings(

@@ -1,10 +1,10 @@
 """The job summary, in Markdown."""
 
-import re
+import json
 from collections.abc import Collection
 
 from wallarm_fast.stop.results import StopReport, StopResult
-from wallarm_fast.text import escape_markdown, sanitize_line
+from wallarm_fast.text import escape_markdown, id_literal, sanitize_line
 
 # GitHub drops a summary of more than 1 MiB altogether.
 SUMMARY_LIMIT = 1_000_000
@@ -64,7 +64,7 @@ def _outcome(result: StopResult, secrets: Collection[str], *, dry_run: bool) -> 
 def _next_step(report: StopReport) -> list[str]:
     """Return the call that copies the (first) test run."""
     record_id = report.results[0].test_record_id or ""
-    literal = record_id if re.fullmatch(r"0|[1-9][0-9]*", record_id) else f'"{record_id}"'
+    fields = json.dumps({"name": "copy", "test_record_id": id_literal(record_id)})
     return [
         "",
         "To copy the test run, once its security tests have ended (a copy aborts them):",
@@ -72,6 +72,6 @@ def _next_step(report: StopReport) -> list[str]:
         "```sh",
         f"curl --fail-with-body {report.base_url}/v1/test_run \\",
         '  --header "X-WallarmAPI-Token: $WALLARM_API_TOKEN" --header "Content-Type: application/json" \\',
-        f"""  --data '{{"name": "copy", "test_record_id": {literal}}}'""",
+        f"  --data '{fields}'",
         "```",
     ]

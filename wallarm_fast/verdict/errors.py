@@ -5,6 +5,7 @@ StepError
  +- InterruptedRunError     10
  +- UnfinishedError         11
  +- NotTestedError          12
+ +- RecordNotFoundError     4
 """
 
 from wallarm_fast.errors import StepError
@@ -40,3 +41,11 @@ class NotTestedError(StepError):
     exit_code = 12
     status = "not_tested"
     title = "Nothing tested"
+
+
+class RecordNotFoundError(StepError):
+    """The API knows no such test record."""
+
+    exit_code = 4
+    status = "not_found"
+    title = "No such test record"

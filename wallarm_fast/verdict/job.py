@@ -1,16 +1,17 @@
 """What is done at the same time for several test runs, and what one after the other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wallarm_fast.api.retry import TransientError, retry
-from wallarm_fast.errors import RefusedError, SignalError, StepError, UnreachableError
-from wallarm_fast.verdict.errors import (
-    InterruptedRunError,
-    NotTestedError,
-    UnfinishedError,
-    VulnerabilitiesError,
+from wallarm_fast.errors import (
+    RefusedError,
+    RunNotFoundError,
+    StepError,
+    UnknownCallError,
+    UnreachableError,
 )
+from wallarm_fast.verdict.errors import RecordNotFoundError, UnfinishedError
 from wallarm_fast.verdict.run import TestedRun, check_verdict, wait_until_ended
 
 
@@ -34,21 +35,14 @@ class WaitJob:
 class CopyJob:
     """Makes the copies and waits for each, one after the other: a FAST node has one run at a time.
 
-    `before` are runs that a copy would abort, so they must have ended. `fields` are those of the API's call,
-    a set for each copy.
+    `before` are runs that a copy would abort, so they must have ended.
     """
 
-    def __init__(
-        self,
-        copies: Sequence[TestedRun],
-        fields: Sequence[Mapping[str, object]],
-        before: Sequence[TestedRun],
-        min_threat: int,
-    ) -> None:
-        self._copies = list(copies)
-        self._fields = fields
+    def __init__(self, copies: Sequence[TestedRun], before: Sequence[TestedRun], min_threat: int) -> None:
+        self._remaining = list(copies)
         self._before = before
         self._min_threat = min_threat
+        self._requested = False
 
     def run(self) -> None:
         """Do everything; raises the StepError that keeps the remaining copies from being made."""
@@ -57,45 +51,67 @@ class CopyJob:
             try:
                 wait_until_ended(run)
             except StepError as error:
-                raise type(error)(
+                raise error.reworded(
                     f"not copied, since test run {run.test_run_id} is not known to have ended: {error}"
                 ) from None
-        for fields in self._fields:
-            tested = self._copies[0]
+        while self._remaining:
+            tested = self._remaining[0]
             try:
-                copy(tested, fields)
-                wait_until_ended(tested)
-                check_verdict(tested, self._min_threat)
-            except (VulnerabilitiesError, InterruptedRunError, NotTestedError) as error:
+                self._copy(tested)
+            except (RecordNotFoundError, RefusedError) as error:  # nothing was started
                 tested.error = error
-            self._copies.pop(0)
+            else:
+                self._judge(tested)
+            self._requested = False
+            self._remaining.pop(0)
 
     def abort(self, error: StepError) -> None:
         """Take note of what kept the remaining copies from being made or waited for."""
-        for number, tested in enumerate(list(self._copies)):
-            if number and not isinstance(error, SignalError):
-                error = UnfinishedError("not copied, since the run before it is not known to have ended")
+        for number, tested in enumerate(list(self._remaining)):
+            if number:
+                tested.error = UnfinishedError("not copied, because of the error before it")
+            elif tested.test_run_id and not isinstance(error, UnfinishedError):
+                tested.error = error.reworded(f"{error}; the copy may still be running")
+            elif self._requested and not tested.test_run_id:
+                tested.error = error.reworded(
+                    f"{error}; a copy may be running, look in the portal before you try again"
+                )
+            else:
+                tested.error = error
+
+    def _judge(self, tested: TestedRun) -> None:
+        """Wait for the end of the copy, whatever it amounts to; raises StepError if it is not known."""
+        wait_until_ended(tested)
+        try:
+            check_verdict(tested, self._min_threat)
+        except StepError as error:
             tested.error = error
 
+    def _copy(self, tested: TestedRun) -> None:
+        """Make the copy. A call that may have acted is not repeated: a second copy would abort the first."""
 
-def copy(tested: TestedRun, fields: Mapping[str, object]) -> None:
-    """Copy the run. A call that may have acted is not repeated: a second copy would abort the first."""
-
-    def attempt() -> str:
-        try:
-            return tested.client.copy_test_run(fields)
-        except TransientError as failure:
-            if not failure.may_have_acted:
+        def attempt() -> str:
+            self._requested = True
+            try:
+                return tested.client.copy_test_run(tested.copied_by or {})
+            except TransientError as failure:
+                if failure.may_have_acted:
+                    raise UnreachableError(str(failure)) from None
+                self._requested = False
                 raise
-            raise UnreachableError(
-                f"{failure}; a copy may be running all the same, look in the portal before you try again"
-            ) from None
+            except StepError:
+                self._requested = False
+                raise
 
-    try:
-        test_run_id = retry(attempt, tested.deadline, tested.log)
-    except RefusedError as refusal:
-        raise RefusedError(
-            f"cannot be copied: {refusal}; the recording must be stopped, and the record not empty"
-        ) from None
-    tested.log.info("copied as test run %s", test_run_id)
-    tested.test_run_id = test_run_id
+        try:
+            test_run_id = retry(attempt, tested.deadline, tested.log)
+        except RunNotFoundError as error:
+            raise RecordNotFoundError(str(error)) from None
+        except UnknownCallError:
+            raise
+        except RefusedError as error:
+            raise error.reworded(
+                f"{error}; the recording must be stopped, and the record not empty"
+            ) from None
+        tested.log.info("copied as test run %s", test_run_id)
+        tested.test_run_id = test_run_id

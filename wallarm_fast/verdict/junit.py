@@ -25,7 +25,7 @@ def make_junit(report: VerdictReport, secrets: Collection[str]) -> str:
     for result in report.results:
         suite = ET.SubElement(root, "testsuite", name=f"Wallarm FAST {result.name}")
         case(suite, result.name, *_error_of(result))
-        for number, found in enumerate(result.worst, start=1):
+        for number, found in enumerate(report.listed(result), start=1):
             name = f"{found.type or found.code or 'vulnerability'} ({found.id or number})"
             threat = f"threat {found.threat or 'unknown'}"
             if is_serious(found, report.min_threat):
@@ -41,6 +41,7 @@ def make_junit(report: VerdictReport, secrets: Collection[str]) -> str:
 
 def _error_of(result: VerdictResult) -> tuple[str, str]:
     """Return what the case of the run itself has; the vulnerabilities have cases of their own."""
-    if result.error is None or (isinstance(result.error, VulnerabilitiesError) and result.vulnerabilities):
+    found = isinstance(result.error, VulnerabilitiesError)
+    if result.error is None or (found and result.vulnerabilities):
         return "", ""
-    return "error", str(result.error)
+    return "failure" if found else "error", str(result.error)

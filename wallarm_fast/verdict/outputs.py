@@ -1,7 +1,7 @@
 """The outputs of the verdict step: names, values, and the variables of the dotenv file."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from wallarm_fast.api.progress import Vulnerability
 from wallarm_fast.platforms import Publication
@@ -19,20 +19,20 @@ DOTENV_NAMES = {
 
 
 def make_publication(report: VerdictReport, secrets: Collection[str]) -> Publication:
-    """Return every output; unknown values are empty. At most 1,000 vulnerabilities of a run are listed."""
+    """Return every output; unknown values are empty."""
     results = report.results
     outputs = {
         "status": report.status,
         "test_run_id": results[0].test_run_id if results else "",
-        "vulnerability_count": str(sum(len(result.vulnerabilities) for result in results)),
+        "vulnerability_count": _count(results),
         "vulnerabilities": _json(
             [
                 {**_vulnerability(found, secrets), "test_run_id": result.test_run_id}
                 for result in results
-                for found in result.worst
+                for found in report.listed(result)
             ]
         ),
-        "results": _json([_result(result, secrets) for result in results]),
+        "results": _json([_result(report, result, secrets) for result in results]),
     }
     return Publication(
         outputs=outputs,
@@ -43,10 +43,16 @@ def make_publication(report: VerdictReport, secrets: Collection[str]) -> Publica
     )
 
 
-def _result(result: VerdictResult, secrets: Collection[str]) -> dict[str, object]:
-    found = [_vulnerability(item, secrets) for item in result.worst]
+def _result(report: VerdictReport, result: VerdictResult, secrets: Collection[str]) -> dict[str, object]:
+    found = [_vulnerability(item, secrets) for item in report.listed(result)]
     error = result.error and sanitize_line(str(result.error), secrets)
     return {**vars(result), "vulnerabilities": found, "error": error}
+
+
+def _count(results: Sequence[VerdictResult]) -> str:
+    """Return the number of vulnerabilities found; as long as a run was not seen, none is not a finding."""
+    count = sum(len(result.vulnerabilities) for result in results)
+    return str(count) if count or (results and all(result.state for result in results)) else ""
 
 
 def _vulnerability(found: Vulnerability, secrets: Collection[str]) -> dict[str, object]:

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from wallarm_fast.api.progress import Vulnerability
 from wallarm_fast.errors import StepError
 from wallarm_fast.report import Report
+from wallarm_fast.text import plural
+from wallarm_fast.verdict.errors import VulnerabilitiesError
 
+# A job may have at most 1 MB of outputs and 1 MiB of summary.
 _MAX_LISTED = 1000
 
 
@@ -30,11 +33,6 @@ class VerdictResult:
     error: StepError | None = None
 
     @property
-    def worst(self) -> Sequence[Vulnerability]:
-        """The vulnerabilities to list, at most 1,000."""
-        return self.vulnerabilities[:_MAX_LISTED]
-
-    @property
     def name(self) -> str:
         """The run in words, or the record if it was not copied."""
         return f"test run {self.test_run_id}" if self.test_run_id else f"test record {self.test_record_id}"
@@ -53,8 +51,13 @@ class VerdictResult:
 class VerdictReport(Report[VerdictResult]):
     """The report of the verdict step. `junit_file` is where to write it as JUnit XML, if anywhere."""
 
+    gives_way = (VulnerabilitiesError,)
     min_threat: int = 1
     junit_file: str | None = None
+
+    def listed(self, result: VerdictResult) -> Sequence[Vulnerability]:
+        """Return the vulnerabilities of a run that the reports list: its share of 1,000, the worst."""
+        return result.vulnerabilities[: max(1, _MAX_LISTED // len(self.results))]
 
     @property
     def success(self) -> str:
@@ -69,12 +72,3 @@ class VerdictReport(Report[VerdictResult]):
 def is_serious(vulnerability: Vulnerability, min_threat: int) -> bool:
     """Tell whether the vulnerability fails the step; one of unknown threat does."""
     return vulnerability.threat is None or vulnerability.threat >= min_threat
-
-
-def plural(count: int, noun: str) -> str:
-    """Return the count with its noun: 1 baseline, 2 vulnerabilities."""
-    return (
-        f"{count} {noun}"
-        if count == 1
-        else f"{count} {noun.removesuffix('y')}{'ies' if noun[-1] == 'y' else 's'}"
-    )

@@ -1,6 +1,7 @@
 """One test run whose security tests are waited for: the wait, and the verdict."""
 
 import math
+from collections.abc import Mapping
 
 from wallarm_fast.api.client import WallarmClient
 from wallarm_fast.api.progress import Progress, Vulnerability
@@ -8,13 +9,14 @@ from wallarm_fast.api.retry import retry
 from wallarm_fast.clock import Clock, Deadline
 from wallarm_fast.errors import StepError
 from wallarm_fast.log import RunLogger
+from wallarm_fast.text import plural
 from wallarm_fast.verdict.errors import (
     InterruptedRunError,
     NotTestedError,
     UnfinishedError,
     VulnerabilitiesError,
 )
-from wallarm_fast.verdict.results import VerdictResult, is_serious, plural
+from wallarm_fast.verdict.results import VerdictResult, is_serious
 
 _FINAL_STATES = {"passed", "failed", "interrupted"}
 # All in seconds. The vendor's guide suggests a poll every 15 s, or by the estimate.
@@ -29,20 +31,26 @@ _MAX_NAMED = 5
 
 
 class TestedRun:
-    """A test run, or a copy that is yet to be made of it (`test_run_id` is empty), and what is known of it.
+    """A test run and what is known of it; or a copy, whose `test_run_id` is empty until it is made.
 
-    `result()` is valid at any moment, from any thread.
+    `copied_by` are the fields of the call that makes the copy. `result()` is valid at any moment, from any
+    thread.
     """
 
     error: StepError | None = None
 
     def __init__(
-        self, client: WallarmClient, deadline: Deadline, test_run_id: str, test_record_id: str = ""
+        self,
+        client: WallarmClient,
+        deadline: Deadline,
+        test_run_id: str = "",
+        copied_by: Mapping[str, object] | None = None,
     ) -> None:
         self.client = client
         self.deadline = deadline
         self.test_run_id = test_run_id
-        self.test_record_id = test_record_id
+        self.copied_by = copied_by
+        self.test_record_id = str(copied_by["test_record_id"]) if copied_by else None
         self.progress = Progress()
 
     @property
@@ -50,7 +58,7 @@ class TestedRun:
         """The log, each line with the run in front, or with the record if there is no run yet."""
         if self.test_run_id:
             return RunLogger(__name__, self.test_run_id)
-        return RunLogger(__name__, self.test_record_id, "test record")
+        return RunLogger(__name__, self.test_record_id or "", "test record")
 
     def refresh(self) -> None:
         """Get the progress, with retries."""
@@ -94,9 +102,7 @@ def wait_until_ended(run: TestedRun) -> None:
             active_at = math.inf
         left = end.remaining()
         if not left:
-            raise UnfinishedError(
-                f"{describe(progress)}; not done before the timeout, the run goes on; raise timeout"
-            )
+            raise UnfinishedError(f"{describe(progress)}; not done in time, the run goes on; {_advice(run)}")
         clock.sleep(min(_pause(progress), left))
 
 
@@ -113,7 +119,8 @@ def check_verdict(run: TestedRun, min_threat: int) -> None:
         raise VulnerabilitiesError(_name(serious))
     counts = progress.counts
     tested, technically = (counts["passed"], counts["failed"]), counts["failed_technically"] or 0
-    if tested == (0, 0) or technically >= (counts["baselines"] or math.inf):
+    unknown = tested == (None, None) and counts["baselines"] != 0 and not technically
+    if not (any(tested) or unknown) or technically >= (counts["baselines"] or math.inf):
         raise NotTestedError(
             f"the run has ended, but nothing was tested ({plural(counts['baselines'] or 0, 'baseline')}, "
             f"{technically} failed technically); check that the record is not empty and that the FAST node "
@@ -133,7 +140,18 @@ def describe(progress: Progress) -> str:
     words.append(plural(len(progress.vulnerabilities), "vulnerability"))
     if progress.seconds_left is not None:
         words.append(f"about {progress.seconds_left:.0f} s left")
+    if progress.recording:
+        words.append("recording is still on")
     return ", ".join(words)
+
+
+def _advice(run: TestedRun) -> str:
+    """Say what to do about a run that has not ended in time."""
+    if run.progress.recording:
+        return "stop the recording first, since a run ends only after that"
+    if run.copied_by:
+        return f"to wait on, give test_run_id {run.test_run_id} and no copy, since a new copy would abort it"
+    return "raise timeout, or run this step again to wait on"
 
 
 def _pause(progress: Progress) -> float:

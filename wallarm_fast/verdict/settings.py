@@ -9,8 +9,9 @@ from wallarm_fast.api.connection import Connection
 from wallarm_fast.inputs import parsers
 from wallarm_fast.inputs.connection import API_HOST, CA_CERT, CLOUD_REGION, read_connection
 from wallarm_fast.inputs.output_files import check_file, check_output_files
-from wallarm_fast.inputs.table import TOKEN, Input, InputReader
+from wallarm_fast.inputs.table import TOKEN, Input, InputReader, read_input
 from wallarm_fast.platforms.detection import Platform
+from wallarm_fast.text import id_literal
 from wallarm_fast.verdict.outputs import DOTENV_NAMES
 
 _NO_IDS: tuple[str, ...] = ()
@@ -69,10 +70,7 @@ class Settings:
 
 
 def read_settings(environ: Mapping[str, str], platform: Platform) -> Settings:
-    """Read and check every input; raises InputError, which lists all problems.
-
-    Creates the output files if they do not exist.
-    """
+    """Read and check every input; raises InputError, which lists all problems."""
     reader = InputReader(INPUTS, environ)
     reader.warn_of_unknown("FAST_VERDICT_", DOTENV_NAMES.values())
     copy = reader.read("copy", parsers.parse_boolean, fallback=False)
@@ -83,6 +81,8 @@ def read_settings(environ: Mapping[str, str], platform: Platform) -> Settings:
         wait_for = reader.read_optional("test_run_id", parsers.parse_test_run_ids) if wait_for_idle else None
     else:
         copies, wait_for = (), reader.read("test_run_id", parsers.parse_test_run_ids, _NO_IDS)
+        if not wait_for and read_input(environ, "test_record_id", INPUTS["test_record_id"]):
+            reader.reject("copy", "must be true to test again with test_record_id, which is given")
     settings = Settings(
         connection=connection,
         wait_for=wait_for or (),
@@ -107,7 +107,7 @@ def _read_copies(reader: InputReader, platform: Platform) -> Sequence[Mapping[st
     optional: dict[str, object] = {
         "name": reader.read_optional("name", str),
         "desc": reader.read_optional("description", str),
-        "policy_id": reader.read_optional("policy_id", lambda text: int(text) if text.isdecimal() else text),
+        "policy_id": reader.read_optional("policy_id", id_literal),
         "rps": reader.read_optional("rps", parse_rps),
         "stop_on_first_fail": reader.read_optional("stop_on_first_fail", parsers.parse_boolean),
         "file_extensions_to_exclude": reader.read_optional("file_extensions_to_exclude", str),
@@ -115,6 +115,6 @@ def _read_copies(reader: InputReader, platform: Platform) -> Sequence[Mapping[st
     given = {name: value for name, value in optional.items() if value is not None}
     pipeline = f", pipeline {platform.pipeline}" if platform.pipeline else ""
     return [
-        {"name": f"Test record {record_id}{pipeline}", "test_record_id": record_id, **given}
+        {"name": f"Test record {record_id}{pipeline}", "test_record_id": id_literal(record_id), **given}
         for record_id in reader.read("test_record_id", parsers.parse_test_record_ids, _NO_IDS)
     ]

@@ -8,9 +8,10 @@ from wallarm_fast.app import Step, run_step
 from wallarm_fast.clock import Clock, Deadline
 from wallarm_fast.parallel import Events, Job, run_all
 from wallarm_fast.platforms import Reporter
+from wallarm_fast.text import plural
 from wallarm_fast.verdict.job import CopyJob, WaitJob
 from wallarm_fast.verdict.outputs import make_publication
-from wallarm_fast.verdict.results import VerdictReport, plural
+from wallarm_fast.verdict.results import VerdictReport
 from wallarm_fast.verdict.run import TestedRun
 from wallarm_fast.verdict.settings import GITLAB_OUTPUT_FILE, INPUTS, read_settings
 
@@ -32,14 +33,9 @@ def _run(environ: Mapping[str, str], clock: Clock, events: Events, reporter: Rep
         jobs: list[Job] = [WaitJob(run, settings.min_threat) for run in runs]
         title = f"Waiting for the security tests of {plural(len(runs), 'test run')}"
         if settings.copies:
-            copies = [
-                TestedRun(client, deadline, "", str(copy["test_record_id"])) for copy in settings.copies
-            ]
-            jobs = [CopyJob(copies, settings.copies, runs, settings.min_threat)]
-            runs, title = (
-                copies,
-                f"Copying, and waiting for the security tests of {plural(len(copies), 'copy')}",
-            )
+            copies = [TestedRun(client, deadline, copied_by=fields) for fields in settings.copies]
+            jobs, runs = [CopyJob(copies, runs, settings.min_threat)], copies
+            title = f"Copying, and waiting for the security tests of {plural(len(copies), 'copy')}"
         with reporter.section(f"{title} at {settings.connection.base_url}"):
             run_all(jobs, deadline, events)
             # Before the client is closed, which a job that hangs would report as an error.

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Iterator
 
-from wallarm_fast.text import escape_markdown, sanitize_line
-from wallarm_fast.verdict.results import VerdictReport, VerdictResult, plural
+from wallarm_fast.text import escape_markdown, plural, sanitize_line
+from wallarm_fast.verdict.results import VerdictReport, VerdictResult
 
 # GitHub drops a summary of more than 1 MiB altogether.
 SUMMARY_LIMIT = 1_000_000
@@ -11,7 +11,9 @@ SUMMARY_LIMIT = 1_000_000
 
 def make_summary(report: VerdictReport, secrets: Collection[str]) -> str:
     """Return the verdict, a table of the test runs, and one of the vulnerabilities; less than 1 MiB."""
-    title = report.failure.title if report.failure else "no vulnerabilities found"
+    found = any(result.vulnerabilities for result in report.results)
+    passed = "only vulnerabilities below min_threat" if found else "no vulnerabilities found"
+    title = report.failure.title if report.failure else passed
     size, lines = 0, list[str]()
     for line in _lines(report, title, secrets):
         size += len(line) + 1
@@ -42,9 +44,9 @@ def _lines(report: VerdictReport, title: str, secrets: Collection[str]) -> Itera
         )
         outcome = text(result.describe())
         cells = (_link(result), *map(text, (result.test_record_id, *counts)))
-        title = f"**{result.error.title}**: " if result.error else ""
-        yield f"| {' | '.join(cells)} | {title}{outcome} |"
-    found = [(result, item) for result in report.results for item in result.worst]
+        label = f"**{result.error.title}**: " if result.error else ""
+        yield f"| {' | '.join(cells)} | {label}{outcome} |"
+    found = [(result, item) for result in report.results for item in report.listed(result)]
     if found:
         count = sum(len(result.vulnerabilities) for result in report.results)
         yield from ("", f"{plural(count, 'vulnerability')}:", "")
