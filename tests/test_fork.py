@@ -1,13 +1,12 @@
 """A fork that puts its own name in place of OWNER passes the checks."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import copy_project
 
 # The tests that read files in which the name occurs; what is valid for a CI system does not depend on it.
 TESTS = ["tests/scripts", "tests/test_contract.py", "tests/test_examples.py", "tests/test_readme.py"]
@@ -18,12 +17,8 @@ PYTEST = ["pytest", "-q", "-p", "no:cacheprovider", "-k", "not is_valid_for", *T
 def fork(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project in which the name was replaced everywhere."""
     folder = tmp_path_factory.mktemp("fork")
-    listing = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listing, check=True, capture_output=True, text=True).stdout.split("\0")
-    for name in filter(lambda name: (ROOT / name).is_file(), names):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes((ROOT / name).read_bytes().replace(b"OWNER", b"acme"))
-        shutil.copymode(ROOT / name, folder / name)
+    for file in copy_project(folder):
+        file.write_bytes(file.read_bytes().replace(b"OWNER", b"acme"))
     return folder
 
 

@@ -6,14 +6,15 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 
+from tests.conftest import TOKEN
 from tests.e2e.engine import ROOT, STEP_IMAGE, Docker
 from tests.tools.simulator import Simulator
 
-TOKEN = "token_Qwe12345"
 SUITE = 'echo "Run your test suite through the FAST node here."'
 Completed = subprocess.CompletedProcess[str]
 Runs = Callable[[], list[tuple[str, str, int]]]
@@ -74,15 +75,8 @@ def simulator(authority: Authority) -> Iterator[Simulator]:
         print(f"API | {line}")
         looks += line.startswith("GET /v1/test_run/")
 
-    with Simulator(
-        token=TOKEN,
-        tls=authority.server,
-        clock=lambda: looks,
-        ready_delay=2,
-        arrival_seconds=2,
-        test_seconds=2,
-    ) as simulator:
-        simulator.log = log
+    rules: dict[str, Any] = {"ready_delay": 2, "arrival_seconds": 2, "test_seconds": 2}
+    with Simulator(tls=authority.server, clock=lambda: looks, log=log, **rules) as simulator:
         yield simulator
 
 

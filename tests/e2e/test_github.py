@@ -1,8 +1,6 @@
 """GitHub's runner, by act: the example workflow in a repository of its own, as a user would have it."""
 
 import json
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import BOTH_PASSED, TOKEN, Authority, Runs, as_used, git, run
-from tests.e2e.engine import BASE_IMAGE, ROOT, RUNNER_IMAGE, Docker
+from tests.conftest import TOKEN, copy_project
+from tests.e2e.conftest import BOTH_PASSED, Authority, Runs, as_used, git, run
+from tests.e2e.engine import BASE_IMAGE, RUNNER_IMAGE, Docker
 from tests.tools.simulator import Simulator
 from tests.tools.simulator.faults import envelope
 
@@ -23,11 +22,7 @@ ACTION = "OWNER/wallarm-fast-stop-recording@v1"
 def action(base: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """This repository as a runner gets it, with the base as default: act cannot pass a build argument."""
     folder = tmp_path_factory.mktemp("action")
-    listing = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.run(listing, check=True, capture_output=True, text=True).stdout.split("\0"):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
+    copy_project(folder)
     text = (folder / "Dockerfile").read_text()
     (folder / "Dockerfile").write_text(text.replace(f"IMAGE={BASE_IMAGE}", f"IMAGE={base}"))
     return folder
@@ -116,13 +111,8 @@ def test_the_example_records_stops_waits_and_copies_and_no_run_is_aborted(
     outputs = {entry["name"]: entry["arg"] for entry in step if entry.get("command") == "set-output"}
     assert [result["baseline_count"] for result in json.loads(outputs.pop("results"))] == [5]
     assert json.loads(outputs.pop("test_record_ids")) == ["9058"]
-    expected = {
-        "status": "stopped",
-        "test_record_id": "9058",
-        "test_run_state": "running",
-        "baseline_count": "5",
-    }
-    assert outputs == expected
+    assert (outputs.pop("status"), outputs.pop("test_record_id")) == ("stopped", "9058")
+    assert outputs == {"test_run_state": "running", "baseline_count": "5"}
 
     (summary,) = (entry["content"] for entry in step if entry.get("command") == "summary")
     assert "| 5080 | 9058 |" in summary
@@ -139,10 +129,8 @@ def test_the_recording_is_stopped_and_its_tests_are_awaited_even_if_the_suite_fa
 ) -> None:
     run = run_example({'[1-5]"': '[1-5]"; exit 1'})
     assert run.exit_code != 0
-    assert run.job_results == {
-        "record": "failure",
-        **dict.fromkeys(("stop", "verdict", "test-again"), "success"),
-    }
+    others = dict.fromkeys(("stop", "verdict", "test-again"), "success")
+    assert run.job_results == {"record": "failure", **others}
     assert runs() == BOTH_PASSED
 
 

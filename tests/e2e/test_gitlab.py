@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.conftest import BOTH_PASSED, TOKEN, Authority, Completed, Runs, as_used, git, run
+from tests.conftest import TOKEN
+from tests.e2e.conftest import BOTH_PASSED, Authority, Completed, Runs, as_used, git, run
 from tests.e2e.engine import BUILD, ROOT, RUNNER_IMAGE, STEP_IMAGE, Docker
 from tests.tools.simulator import Simulator
 from tests.tools.simulator.faults import envelope

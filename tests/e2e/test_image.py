@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import SOON, wait_until
-from tests.e2e.conftest import TOKEN, Completed, Step
+from tests.conftest import SOON, TOKEN, wait_until
+from tests.e2e.conftest import Completed, Step
 from tests.e2e.engine import STEP_IMAGE, Docker
 from tests.tools.simulator import Simulator
 
@@ -64,12 +64,6 @@ def test_the_image_has_labels_and_no_entry_point(docker: Docker) -> None:
     assert not config["Entrypoint"]
     assert config["Labels"]["org.opencontainers.image.licenses"] == "MIT"
     assert config["Labels"]["org.opencontainers.image.source"].startswith("https://")
-
-
-def test_the_step_prints_names_and_values_on_stdout_and_its_log_on_stderr(step: Step) -> None:
-    done = step()
-    assert_success(done)
-    assert "recording stopped" in done.stderr
 
 
 def test_several_runs_may_be_given_as_a_yaml_list(step: Step, simulator: Simulator) -> None:

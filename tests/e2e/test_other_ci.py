@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.conftest import BOTH_PASSED, TOKEN, Authority, Runs, as_used, run
+from tests.conftest import TOKEN
+from tests.e2e.conftest import BOTH_PASSED, Authority, Runs, as_used, run
 from tests.e2e.engine import Docker
 from tests.tools.simulator import Simulator
 

@@ -1,7 +1,5 @@
 """Any other console: the outputs on stdout as name=value lines, the log on stderr."""
 
-import re
-
 import pytest
 
 from tests.conftest import InProcess, platform_of
@@ -23,13 +21,6 @@ def test_stdout_has_nothing_but_the_variables_and_stderr_marks_warnings_and_debu
     assert debug[-1].startswith("debug: POST /v1/test_run/5080/action/stop -> 200 in 0.")
     assert warning.startswith("warning: test run 5080: no baselines were recorded")
     assert last == "test run 5080: recording stopped, test record 9058, baselines 0, state running"
-
-
-def test_a_failure_is_one_error_line_and_empty_variables(step: InProcess) -> None:
-    ran = step(TEST_RUN_ID="1")
-    assert ran.exit_code == 4
-    assert ran.variables == dict.fromkeys(DOTENV_NAMES.values(), "") | {"STOP_RECORDING_STATUS": "not_found"}
-    assert re.fullmatch(r"Stopping .*\nerror: test run 1: .*\n", ran.stderr)
 
 
 def test_an_output_file_is_replaced_by_the_lines_of_stdout_and_no_other_file_appears(step: InProcess) -> None:

@@ -56,17 +56,6 @@ def test_an_error_is_one_annotation_with_a_title_after_the_group(step: InProcess
     assert error == f"{start}(HTTP 400: 100%25 of %250A::x); recording may still be on"
 
 
-TITLES = {"TEST_RUN_ID=": "Bad input", "INPUT_TOKEN=x": "Token refused"}
-TITLES |= {"INPUT_MIN_BASELINES=9": "Too few baselines", "GITHUB_OUTPUT=/dev/full": "Output not written"}
-
-
-@pytest.mark.parametrize(("setting", "title"), TITLES.items())
-def test_the_title_of_an_error_begins_with_wallarm_fast(setting: str, title: str, step: InProcess) -> None:
-    ran = step("github", **dict([setting.split("=")]))
-    (error,) = ran.errors
-    assert f"\n::error title=Wallarm FAST%3A {title}::{error}\n" in ran.stdout
-
-
 def test_bad_input_has_every_output(step: InProcess) -> None:
     expected = dict.fromkeys(DOTENV_NAMES, "") | {"test_record_ids": "[]", "results": "[]"}
     assert step("github", TEST_RUN_ID="").outputs == expected | {"status": "bad_input"}

@@ -30,9 +30,8 @@ class Clone:
 
     def git(self, *arguments: str) -> str:
         command = ["git", "-c", "user.name=Dev", "-c", "user.email=dev@localhost", *arguments]
-        return subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, check=True
-        ).stdout.strip()
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
 
     def push(self, *refs: str) -> None:
         self.git("push", "--quiet", "origin", *refs)

@@ -42,14 +42,10 @@ class Image:
         upload = self._api.post("/blobs/uploads/").headers["Location"]
         self._api.put(f"{upload}&digest={digest}", content=blob).raise_for_status()
         described = {"mediaType": f"{OCI}.config.v1+json", "digest": digest, "size": len(blob)}
-        headers = {"Content-Type": f"{OCI}.manifest.v1+json"}
-        manifest = {
-            "schemaVersion": 2,
-            "mediaType": headers["Content-Type"],
-            "config": described,
-            "layers": [],
-        }
+        kind = f"{OCI}.manifest.v1+json"
+        manifest = {"schemaVersion": 2, "mediaType": kind, "config": described, "layers": []}
         blob, digest = _encode(manifest)
+        headers = {"Content-Type": kind}
         self._api.put(f"/manifests/{digest}", content=blob, headers=headers).raise_for_status()
         return digest
 

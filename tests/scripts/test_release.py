@@ -49,9 +49,8 @@ def test_a_commit_whose_workflows_are_on_no_branch_any_more_is_refused_with_the_
     clone.commit(**{".github/workflows/ci.yml": "name: CI\n"})
     late.git("fetch", "--quiet")
     late.step("check", VERSION="1.2.0", fails="no branch has the workflow files of this commit")
-    late.step(
-        "tag", REFERENCE=REFERENCE, fails=f"git push origin {late.git('rev-parse', 'HEAD')}:refs/heads/"
-    )
+    commit = late.git("rev-parse", "HEAD")
+    late.step("tag", REFERENCE=REFERENCE, fails=f"git push origin {commit}:refs/heads/")
     late.push("HEAD:refs/heads/release-1.2.0")
     late.step("tag", REFERENCE=REFERENCE)
     late.push(":refs/heads/release-1.2.0")
@@ -111,6 +110,5 @@ def test_what_is_released_does_not_change(clone: Clone) -> None:
     ("old", "new"), [(":1.2.0", ""), ("1.2.0", "1"), ("o", "O"), ("0a", "a"), ("@", "\n @"), ("g", " g")]
 )
 def test_a_reference_without_version_or_digest_is_refused(clone: Clone, old: str, new: str) -> None:
-    clone.step(
-        "tag", REFERENCE=REFERENCE.replace(old, new), fails="not of the form HOST/NAME:1.2.3@sha256:DIGEST"
-    )
+    changed = REFERENCE.replace(old, new)
+    clone.step("tag", REFERENCE=changed, fails="not of the form HOST/NAME:1.2.3@sha256:DIGEST")

@@ -75,12 +75,8 @@ def main() -> None:
 
 def step(environ: Mapping[str, str], *arguments: str) -> int:
     """Run a step as GitHub's runner would; return its exit code."""
-    print(
-        "python entrypoint.py",
-        *arguments,
-        "  (with INPUT_TOKEN and so on, as the runner sets them)",
-        flush=True,
-    )
+    command = " ".join(["python entrypoint.py", *arguments])
+    print(f"{command}   (with INPUT_TOKEN and so on, as the runner sets them)", flush=True)
     return subprocess.run([*STEP, *arguments], env=environ, check=False).returncode
 
 

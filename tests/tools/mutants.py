@@ -15,7 +15,9 @@ from pathlib import Path
 from subprocess import PIPE, Popen, TimeoutExpired
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "wallarm_fast"
 TIME_LIMIT = 900.0  # seconds for the tests of one mutant
+WORKERS = 2  # mutants tested at the same time
 NOT_COPIED = shutil.ignore_patterns(".venv", ".build", ".*_cache", ".hypothesis", "__pycache__")
 PYTEST = [sys.executable, "-m", "pytest", "-x", "-q", "-n0", "--tb=no", "-p", "no:cacheprovider"]
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
@@ -27,8 +29,8 @@ Edit = tuple[ast.AST, str, object, int]  # a syntax node, its field to change, t
 Mutant = tuple[Path, str, str]  # the module, its source with a change, the change
 
 
-def choose_mutants(package: str, count: int, seed: int) -> list[Mutant]:
-    trees = {path: ast.parse(path.read_text("utf-8")) for path in sorted((ROOT / package).rglob("*.py"))}
+def choose_mutants(count: int, seed: int) -> list[Mutant]:
+    trees = {path: ast.parse(path.read_text("utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
     places = [(p, edit) for p, tree in trees.items() for node in ast.walk(tree) for edit in edits_of(node)]
     chosen = random.Random(seed).sample(places, min(count, len(places)))
     print(f"{len(places)} mutants are possible, {len(chosen)} are chosen")
@@ -75,10 +77,10 @@ def make_mutant(module: Path, tree: ast.Module, edit: Edit) -> Mutant:
     return module, source, "{}:{}\n    - {}\n    + {}".format(module, line, *shown)
 
 
-def run_tests(project: Path, module: Path, first: list[str]) -> str:
+def run_tests(project: Path, module: Path) -> str:
     """Run those of the module first; return the first test that fails, or "" if all pass."""
     tests = [file.relative_to(project) for file in project.rglob("tests/**/test_*.py")]
-    tests.sort(key=lambda file: (file.stem != f"test_{module.stem}", str(file)[6:] not in first, file))
+    tests.sort(key=lambda file: (file.stem != f"test_{module.stem}", file))
     command = [*PYTEST, *(str(file) for file in tests if "e2e" not in file.parts)]
     process = Popen(command, cwd=project, stdout=PIPE, text=True, start_new_session=True)
     try:
@@ -93,35 +95,25 @@ def run_tests(project: Path, module: Path, first: list[str]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="tests.tools.mutants", description=__doc__)
-    add = parser.add_argument
-    add("--package", default="wallarm_fast", help="the package, or a folder of it")
-    add("--count", type=int, default=220)
-    add("--seed", type=int, default=7)
-    add("--workers", type=int, default=2, help="mutants tested at the same time")
-    add("--first", nargs="*", default=[], help="files under tests/ to begin with")
-    add("--only", type=int, nargs="*", help="test only the mutants of these numbers")
-    add("--list", action="store_true", help="show the mutants and test none")
+    parser.add_argument("--count", type=int, required=True)
+    parser.add_argument("--seed", type=int, required=True)
     args = parser.parse_args()
-    every = enumerate(choose_mutants(args.package, args.count, args.seed))
-    mutants = {number: mutant for number, mutant in every if args.only is None or number in args.only}
-    if args.list:
-        print(*(f"{number} {change}" for number, (_, _, change) in mutants.items()), sep="\n")
-        return
-    with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(args.workers) as pool:
+    mutants = choose_mutants(args.count, args.seed)
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(WORKERS) as pool:
         unchanged = shutil.copytree(ROOT, Path(folder, "unchanged"), ignore=NOT_COPIED)
-        if problem := run_tests(unchanged, Path("unchanged"), args.first):
+        if problem := run_tests(unchanged, Path("unchanged")):
             raise SystemExit(f"the tests fail without any change: {problem}")
 
         def survivor(number: int) -> int | None:
             module, source, change = mutants[number]
             project = shutil.copytree(unchanged, Path(folder, str(number)))
             (project / module).write_text(source, "utf-8")
-            killer = run_tests(project, module, args.first)
+            killer = run_tests(project, module)
             shutil.rmtree(project, ignore_errors=True)
             print(number, f"killed by {killer}:" if killer else "SURVIVED:", change, flush=True)
             return None if killer else number
 
-        survivors = [number for number in pool.map(survivor, mutants) if number is not None]
+        survivors = [number for number in pool.map(survivor, range(len(mutants))) if number is not None]
     print(f"{len(mutants) - len(survivors)} of {len(mutants)} killed; survivors: {survivors}")
 
 

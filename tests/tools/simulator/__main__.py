@@ -21,32 +21,21 @@ def main() -> None:
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--port", type=int, default=0, help="default: any free port")
-    add("--name", default="", help="host name in the URL that it prints")
     add("--token", default="token_Qwe12345", help="the only token that is accepted")
     add("--baselines", type=int, default=0, help="baselines that each new run records")
-    add("--arrival-seconds", type=float, default=0.0, help="time in which they arrive")
-    add("--ready-delay", type=float, default=0.0, help="seconds until the node is ready for a new run")
-    add(
-        "--test-seconds",
-        type=float,
-        default=math.inf,
-        help="duration of the security tests; default: endless",
-    )
+    add("--test-seconds", type=float, default=math.inf, help="until the tests are done; default: endless")
     add("--latency", type=float, default=0.0, help="seconds before each answer")
-    add("--tls-cert", type=Path, help="PEM file; turns TLS on")
-    add("--tls-key", type=Path, help="PEM file, if the key is not in that of the certificate")
+    add("--tls-cert", type=Path, help="PEM file of a certificate and its key; turns TLS on")
     add(
         "--log", default=os.devnull, type=Path, help="file that gets a line per request: method, path, status"
     )
     add("--url-file", default=os.devnull, type=Path, help="file that gets the URL once the simulator listens")
     options = vars(parser.parse_args())
-    certificate, key, log, url_file = (
-        options.pop(name) for name in ("tls_cert", "tls_key", "log", "url_file")
-    )
+    certificate, log, url_file = (options.pop(name) for name in ("tls_cert", "log", "url_file"))
 
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if certificate else None
     if tls:
-        tls.load_cert_chain(certificate, key)
+        tls.load_cert_chain(certificate)
     # Blocked before any thread starts, so that only sigwait gets them; also as process 1 of a container.
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)

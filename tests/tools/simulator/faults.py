@@ -1,6 +1,5 @@
 """Faults on the wire. A fault is any callable that answers the `Exchange` it is given, badly."""
 
-import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import update_wrapper
@@ -38,9 +37,6 @@ class Faults:
         """Plan a fault for the next `times` requests (None: all) of that kind, to that run (or record)."""
         self._planned.append((repeat(fault) if times is None else repeat(fault, times), on, run))
 
-    def clear(self) -> None:
-        self._planned.clear()
-
     def take(self, method: str, path: str) -> Fault | None:
         """Return the fault for this request, which is then used up."""
         kinds = {None, method, "stop" if method == "POST" and path.endswith("/action/stop") else None}
@@ -74,13 +70,6 @@ def envelope(status: int, body: object, http: int = 200, *, act: bool = False) -
 
 
 @_factory
-def echo_token(exchange: "Exchange", status: int = 400) -> None:
-    """Answer with an error that repeats the token it was sent."""
-    token = exchange.request.headers.get("x-wallarmapi-token", "")
-    exchange.answer(status, {"status": status, "body": {"error": f"bad token {token}", "value": token}})
-
-
-@_factory
 def reset_before(exchange: "Exchange") -> None:
     """Reset the connection; the request has no effect."""
     exchange.reset()
@@ -101,41 +90,20 @@ def close_without_answer(exchange: "Exchange", *, act: bool = True) -> None:
 
 
 @_factory
-def cut(exchange: "Exchange", at: float = 0.5, *, act: bool = True) -> None:
-    """Announce the whole body, send only that share of it, close."""
+def cut(exchange: "Exchange", *, act: bool = True) -> None:
+    """Announce the whole body, send half of it, close."""
     head, body = message(*exchange.act(act))
-    exchange.send(head + body[: int(len(body) * at)])
+    exchange.send(head + body[: len(body) // 2])
     exchange.close()
 
 
 @_factory
-def silence(exchange: "Exchange", *, act: bool = True, headers: bool = True) -> None:
-    """Send the headers, or not even those, then nothing until either side closes."""
-    head, _ = message(*exchange.act(act))
-    exchange.send(head if headers else b"")
+def silence(exchange: "Exchange") -> None:
+    """Send the headers, then nothing until either side closes."""
+    head, _ = message(*exchange.act())
+    exchange.send(head)
     exchange.wait(None)
     exchange.close()
-
-
-@_factory
-def drip(
-    exchange: "Exchange", interval: float = 0.5, *, act: bool = True, part: Literal["body", "all"] = "body"
-) -> None:
-    """Send one byte every `interval` seconds."""
-    head, body = message(*exchange.act(act))
-    at_once, slowly = (head, body) if part == "body" else (b"", head + body)
-    exchange.send(at_once)
-    for byte in slowly:
-        if exchange.wait(interval):
-            exchange.send(bytes([byte]))
-
-
-@_factory
-def gzip_bomb(exchange: "Exchange", megabytes: int = 60, *, act: bool = True) -> None:
-    """Send the true answer after that much white space: valid JSON, small on the wire, huge in memory."""
-    status, payload = exchange.act(act)
-    packed = gzip.compress(b" " * (megabytes * 1_000_000) + json.dumps(payload).encode())
-    exchange.answer(status, packed, {"Content-Encoding": "gzip"})
 
 
 @_factory

@@ -66,7 +66,7 @@ class Exchange:
 
 
 class Simulator(ThreadingServer):
-    """The API. `name` is the host in its URL, `latency` the real seconds before each answer."""
+    """The API. `latency` is in real seconds, before each answer."""
 
     def __init__(  # noqa: PLR0913 - each is a property of the server that a test may set
         self,
@@ -75,7 +75,6 @@ class Simulator(ThreadingServer):
         tls: ssl.SSLContext | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
-        name: str = "",
         latency: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         log: Callable[[str], object] = lambda line: None,
@@ -86,7 +85,7 @@ class Simulator(ThreadingServer):
         self.state = State(Rules(**rules), clock)
         self.faults = Faults()
         self.requests: list[Request] = []
-        self._name = name or ("localhost" if tls else host)
+        self._name = "localhost" if tls else host
         self._lock = threading.Lock()
         super().__init__((host, port), _Handler)
 
@@ -129,7 +128,7 @@ class Simulator(ThreadingServer):
             state.send_through("")
             return 200, {}
         if request.headers.get("x-wallarmapi-token") != self.token:
-            return rules.bad_token_status, "User not authenticated"
+            return 403, "User not authenticated"
         try:
             match request.method, *request.path.partition("?")[0].strip("/").split("/"):
                 case "GET", "v1", "test_run":

@@ -18,7 +18,7 @@ class ThreadingServer(socketserver.ThreadingTCPServer):
 
     def __init__(self, address: tuple[str, int], handler: type[socketserver.BaseRequestHandler]) -> None:
         self.open: dict[socket.socket, int] = {}
-        self.connections = self.most_connections = 0  # in all, and at the same time
+        self.connections = 0  # in all
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, handler)
 
@@ -41,7 +41,6 @@ class ThreadingServer(socketserver.ThreadingTCPServer):
             connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         self.connections += 1
         self.open[connection] = self.connections
-        self.most_connections = max(self.most_connections, len(self.open))
         return connection, address
 
     def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - as the base class

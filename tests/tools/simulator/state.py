@@ -3,7 +3,7 @@
 import itertools
 import math
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -24,14 +24,11 @@ class Rules:
 
     baselines: int = 0  # recorded by each new run, arriving evenly over `arrival_seconds`
     arrival_seconds: float = 0.0
-    string_ids: bool = False  # "tr_5080" and "rec_9058" instead of 5080 and 9058
     stop_delay: float = 0.0  # seconds from the stop call until `recording` is false
-    second_stop: Literal["ok", "refuse"] = "ok"
     record_id_delay: float = 0.0  # seconds until a new run names its test record
     omit_in_stop: Collection[str] = ()  # fields left out of the answer to a stop
     omit_in_get: Collection[str] = ()
     stop_call_unknown: Literal[404, 405] | None = None  # what the stop by run answers if the API lacks it
-    bad_token_status: Literal[401, 403] = 403
     node_active: bool = True  # without an active node no run gets ready and no security test ends
     ready_delay: float = 0.0  # seconds until the node is ready to record a new run, or to test a copied one
     test_seconds: float = math.inf  # from the stop, or from when a copied run is ready, until its tests end
@@ -95,12 +92,11 @@ class State:
         **overrides: object,
     ) -> Run:
         """Create a run that is recording, or with `recording=False` one that is stopped."""
-        now, record_id = self.clock(), self._next_id("rec_", self._record_numbers)
+        now, record_id = self.clock(), next(self._record_numbers)
         record = self.records[str(record_id)] = Record(record_id, now + self.rules.record_id_delay)
         ready_at = now + self.rules.ready_delay
-        run = Run(
-            id or self._next_id("tr_", self._run_numbers), name, record, node, ready_at, overrides=overrides
-        )
+        run_id = id or next(self._run_numbers)
+        run = Run(run_id, name, record, node, ready_at, overrides=overrides)
         self._start(run)
         self.record(run.id, self.rules.baselines, over=self.rules.arrival_seconds, since=ready_at)
         if overrides.get("recording") is False:
@@ -116,8 +112,7 @@ class State:
             error = "not_ready_for_cloning" if record.recording(now) else "empty"
             raise ApiError(400, {"test_record_id": {"error": error, "value": record_id}})
         ready_at = now + self.rules.ready_delay
-        run_id = self._next_id("tr_", self._run_numbers)
-        return self._start(Run(run_id, name, record, node, ready_at, copied=True))
+        return self._start(Run(next(self._run_numbers), name, record, node, ready_at, copied=True))
 
     def record(self, run_id: Id, count: int, over: float = 0.0, since: float | None = None) -> None:
         """Let `count` baselines arrive, evenly over so many seconds; after the stop, they are lost."""
@@ -134,11 +129,9 @@ class State:
 
     def stop(self, run_id: Id) -> View:
         """Stop recording and return what the API shows of the run."""
-        run, now = self.find(run_id), self.clock()
+        run = self.find(run_id)
         if run.record.stopped_at == math.inf:
-            run.record.stopped_at = now + self.rules.stop_delay
-        elif self.rules.second_stop == "refuse" and not run.record.recording(now):
-            raise ApiError(400, {"error": "not_recording", "value": run.id})
+            run.record.stopped_at = self.clock() + self.rules.stop_delay
         return self._view(run, self.rules.omit_in_stop)
 
     def stop_record(self, record_id: Id) -> View:
@@ -180,9 +173,6 @@ class State:
 
     def _ready(self, run: Run) -> bool:
         return self.rules.node_active and self.clock() >= run.ready_at
-
-    def _next_id(self, prefix: str, numbers: Iterator[int]) -> Id:
-        return f"{prefix}{next(numbers)}" if self.rules.string_ids else next(numbers)
 
     def _view(self, run: Run, omit: Collection[str]) -> View:
         now, record, state = self.clock(), run.record, self.state_of(run)
