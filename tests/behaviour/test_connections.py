@@ -15,11 +15,11 @@ from tests.tools.proxy import Proxy
 from tests.tools.simulator import Exchange, Simulator, faults
 from tests.tools.simulator.serving import ThreadingServer
 
-# Addresses of a host that come before the one that works. Nothing listens on 127.0.0.2; the others hang.
-DEAD = {
-    "two": ["192.0.2.1", "192.0.2.2"],
-    "four": ["192.0.2.1", "192.0.2.2", "127.0.0.2", "192.0.2.4"],
-    "IPv6": ["2001:db8::1", "2001:db8::2"],
+# Addresses of a host: 127.0.0.1 works, nothing listens on 127.0.0.2, the others hang.
+ADDRESSES = {
+    "two": ["192.0.2.1", "192.0.2.2", "127.0.0.1"],
+    "four": ["192.0.2.1", "192.0.2.2", "127.0.0.2", "192.0.2.4", "127.0.0.1", "192.0.2.5"],
+    "IPv6": ["2001:db8::1", "2001:db8::2", "127.0.0.1"],
 }
 NOT_TLS = {
     "HTTP": b"HTTP/1.1 400 Bad Request\r\n\r\n",
@@ -28,9 +28,9 @@ NOT_TLS = {
 }
 
 
-@pytest.mark.parametrize("dead", DEAD.values(), ids=DEAD)
+@pytest.mark.parametrize("addresses", ADDRESSES.values(), ids=ADDRESSES)
 def test_dead_addresses_leave_time_for_the_one_that_works(
-    dead: list[str], step: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+    addresses: list[str], step: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An address that hangs takes all the time that it is given, on the clock of the step."""
     connect, resolve = socket.socket.connect, socket.getaddrinfo
@@ -42,8 +42,8 @@ def test_dead_addresses_leave_time_for_the_one_that_works(
         connect(client, address)
 
     def resolve_to_all(host: str, *args: int, **kwargs: int) -> list[object]:
-        addresses = [*dead, "127.0.0.1"] if host == "localhost" else [host]
-        return [entry for address in addresses for entry in resolve(address, *args, **kwargs)]
+        found = addresses if host == "localhost" else [host]
+        return [entry for address in found for entry in resolve(address, *args, **kwargs)]
 
     monkeypatch.setattr(socket.socket, "connect", connect_or_hang)
     monkeypatch.setattr(socket, "getaddrinfo", resolve_to_all)
@@ -51,6 +51,17 @@ def test_dead_addresses_leave_time_for_the_one_that_works(
     ran = step("github", WALLARM_API_HOST=url, STOP_RECORDING_TIMEOUT="24")
     assert_stopped(ran, sim, already=False)
     assert sim.calls == [STOP]
+
+
+def test_a_host_that_is_not_found_is_named_and_looked_up_again(
+    step: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_found(*args: object, **kwargs: object) -> None:
+        raise socket.gaierror("no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", not_found)
+    ran = step(WALLARM_API_HOST="api.example")
+    assert_failed(ran, 6, "no connection to api.example:443: no such name (tried ")
 
 
 @pytest.mark.parametrize("slow", ["name", "proxy", "handshake"])

@@ -82,6 +82,15 @@ def test_a_run_that_goes_on_beyond_the_timeout_is_unfinished(verdict: InProcess,
     assert verdict.clock.slept == [15, 15, 15, 15, pytest.approx(5)]
 
 
+def test_a_run_that_is_still_recording_is_to_be_stopped_first(verdict: InProcess, sim: Simulator) -> None:
+    plan(sim, {**GOING, "recording": True})
+    ran = verdict(FAST_VERDICT_TIMEOUT="60")
+    assert ran.exit_code == 11
+    assert (
+        "recording is still on; not done in time, the run goes on; stop the recording first" in ran.errors[0]
+    )
+
+
 FAILED: View = {**TESTED, "state": "failed", "baseline_check_fail_count": 1}
 UNTESTED: View = {**TESTED, "baseline_check_passed_count": 0}
 VERDICTS: list[tuple[View, int, int, str]] = [
