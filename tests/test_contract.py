@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, platform_of
 from wallarm_fast import __version__, app
 from wallarm_fast.api.progress import Vulnerability
 from wallarm_fast.errors import InputError, SignalError, StepError
@@ -67,7 +67,7 @@ class Step:
 
     @property
     def outputs(self) -> list[str]:
-        report = self.step.no_report.with_error(InputError("x"))
+        report = self.step.no_report({}, platform_of({})).with_error(InputError("x"))
         return list(self.step.publication(report, []).outputs)
 
     @property

@@ -16,7 +16,7 @@ from wallarm_fast.clock import Clock
 from wallarm_fast.errors import InputError, InternalError, OutputError, SignalError, StepError
 from wallarm_fast.inputs.table import Input, read_input, read_token
 from wallarm_fast.parallel import Events, start_thread
-from wallarm_fast.platforms import Publication, Reporter, detect_platform, make_reporter
+from wallarm_fast.platforms import Platform, Publication, Reporter, detect_platform, make_reporter
 from wallarm_fast.report import Report
 
 _log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ _R = TypeVar("_R", bound=Report[Any])
 class Step(Generic[_R]):
     """A step, as `run_step` needs to know it.
 
-    `run` reads the settings and does the work; `no_report` is the report until it returns. `publication`
+    `run` reads the settings and does the work; `no_report` returns the report until then. `publication`
     returns the outputs, without the secrets that it is given.
     """
 
@@ -39,7 +39,7 @@ class Step(Generic[_R]):
     gitlab_output_file: str
     exit_codes: str
     run: Callable[[Mapping[str, str], Clock, Events, Reporter], _R]
-    no_report: _R
+    no_report: Callable[[Mapping[str, str], Platform], _R]
     publication: Callable[[_R, Collection[str]], Publication]
 
 
@@ -59,9 +59,9 @@ def run_step(
         try:
             report = step.run(environ, clock or Clock(), events, reporter)
         except StepError as error:
-            report = step.no_report.with_error(error)
+            report = step.no_report(environ, platform).with_error(error)
         except Exception as error:  # noqa: BLE001 - the last resort: one error line, and no secret in it
-            report = step.no_report.with_error(InternalError.of(error))
+            report = step.no_report(environ, platform).with_error(InternalError.of(error))
         # Before the last log lines, so that a log that nobody reads cannot hold the outputs back.
         report = _write_outputs(step, report, reporter)
         _log_outcomes(report)

@@ -8,6 +8,7 @@ import pytest
 from tests.conftest import TOKEN, InProcess, Ran
 from tests.tools.simulator import Simulator
 from tests.verdict.test_waiting import FAILED, INFO, TESTED, XSS, plan
+from wallarm_fast.text import plural
 
 MIB = 1 << 20
 
@@ -53,9 +54,14 @@ def test_a_failed_run_without_vulnerabilities_is_a_failure_in_junit(
     assert [child.tag for child in junit(verdict)[0][0]] == ["failure"]
 
 
-def test_no_empty_report_is_left_by_bad_input(verdict: InProcess) -> None:
+def test_an_error_of_the_step_replaces_the_junit_of_an_earlier_job(
+    verdict: InProcess, sim: Simulator
+) -> None:
+    plan(sim, TESTED)
+    assert verdict("gitlab").exit_code == 0
     assert verdict("gitlab", TEST_RUN_ID="").exit_code == 2
-    assert [path.name for path in verdict.directory.iterdir()] == ["fast-verdict.env"]
+    (suite,) = junit(verdict, "fast-verdict.junit.xml")
+    assert (suite.attrib["errors"], suite[0].attrib["name"]) == ("1", "Bad input")
 
 
 def test_what_is_below_min_threat_is_not_called_nothing(verdict: InProcess, sim: Simulator) -> None:
@@ -97,7 +103,7 @@ def test_hostile_text_stays_data_in_every_report(number: int, verdict: InProcess
     ("vulns", "count"),
     [
         (None, 0),
-        ({"id": 1}, 0),
+        ({"id": 1}, 1),
         ([None, 5, "x", [], {}], 5),
         ([{"threat": 0}, {"threat": True}], 2),
         ([{}] * 100_000, 100_000),
@@ -110,11 +116,11 @@ def test_vulnerabilities_of_any_shape_are_counted_and_reported_in_bounds(
     ran = report(verdict, sim, vulns)
     assert ran.exit_code == 9
     assert ran.outputs["vulnerability_count"] == str(count)
-    assert len(json.loads(ran.outputs["vulnerabilities"])) == min(count, 1000)
+    assert len(json.loads(ran.outputs["vulnerabilities"])) == min(count, 500)
     assert len(ran.github_output) < MIB
     assert len(ran.summary) < MIB
-    assert not count or f"{count} vulnerabilities found" in ran.errors[0]
-    assert len(junit(verdict)[0]) == min(count, 1000) + 1
+    assert not count or f"{plural(count, 'vulnerability')} found" in ran.errors[0]
+    assert len(junit(verdict)[0]) == min(count, 500) + 1
 
 
 def test_the_summary_lists_the_vulnerabilities_the_worst_first(verdict: InProcess, sim: Simulator) -> None:

@@ -33,6 +33,7 @@ _METHOD_NOT_ALLOWED = 405
 _PROXY_AUTHENTICATION_REQUIRED = 407
 _TOKEN_REFUSED = {401, 403}
 _RETRIED = {408, 423, 425, 429}
+_TURNED_AWAY = {423, 429}
 _FIRST_ERROR = 400
 _FIRST_SERVER_ERROR = 500
 _LAST_ERROR = 599
@@ -230,7 +231,7 @@ class WallarmClient:
                 UnreachableError,
                 f"the API answered {detail}",
                 retry_after=parse_retry_after(response.headers.get("Retry-After", ""), self._clock.wall()),
-                may_have_acted=code not in _RETRIED,
+                may_have_acted=code not in _TURNED_AWAY,
             )
         if code == _PROXY_AUTHENTICATION_REQUIRED and self.connection.proxy:
             self._raise_for_proxy()

@@ -1,14 +1,14 @@
 """Reads what an answer says about the security tests of a run. It may be hostile, as in `responses`."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
 from wallarm_fast.api.responses import parse_count, parse_id, parse_state
 from wallarm_fast.text import hide
 
-_MAX_TEXT = 200
+_MAX_TEXT = 100
 _MAX_THREAT = 100
 _COUNTS = {
     "baselines": "baseline_count",
@@ -60,8 +60,8 @@ class Progress:
     @classmethod
     def read(cls, run: Mapping[str, object], token: str) -> Self:
         """Take what is usable from a test run."""
-        recording, active, items = run.get("recording"), run.get("node_active"), run.get("vulns")
-        found = [Vulnerability.read(item, token) for item in items] if isinstance(items, list) else []
+        recording, active = run.get("recording"), run.get("node_active")
+        found = [Vulnerability.read(item, token) for item in _items(run.get("vulns"))]
         return cls(
             state=parse_state(run.get("state"), token),
             test_record_id=parse_id(run.get("test_record_id"), token),
@@ -71,6 +71,13 @@ class Progress:
             counts={name: parse_count(run.get(key)) for name, key in _COUNTS.items()},
             vulnerabilities=tuple(sorted(found, key=lambda item: -(item.threat or math.inf))),
         )
+
+
+def _items(value: object) -> Iterable[object]:
+    """Return the items of a list. Anything else that is not empty is an item: it must not pass for none."""
+    if isinstance(value, list | dict):
+        return value.values() if isinstance(value, dict) else value
+    return [value] if value else []
 
 
 def _read_text(value: object, token: str) -> str | None:

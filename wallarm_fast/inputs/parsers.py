@@ -74,6 +74,22 @@ def _parse_ids(text: str, name: str, job: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(ids))
 
 
+def parse_id(text: str) -> str:
+    """Parse a single id."""
+    if not _ID.fullmatch(text):
+        raise ValueError("is not an id; an id has 1 to 128 of the characters A-Z a-z 0-9 _ -")
+    return text
+
+
+def parse_text(text: str) -> str:
+    """Parse any text; bytes that are not UTF-8 come as characters that cannot be sent."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("is not UTF-8 text") from None
+    return text
+
+
 def parse_seconds(text: str) -> float:
     """Parse a number of seconds, at most a day."""
     if not _SECONDS.fullmatch(text) or float(text) > _DAY:

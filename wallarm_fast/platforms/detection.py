@@ -40,12 +40,13 @@ def detect_platform(
     """
     github = environ.get("GITHUB_ACTIONS") == "true"
     gitlab = not github and "GITLAB_CI" in environ  # gitlab-ci-local sets it to false
+    pipeline = next((environ[name] for name in _PIPELINE_VARIABLES if environ.get(name)), "")
     return Platform(
         kind="github" if github else "gitlab" if gitlab else "console",
         output_file=output_file or (gitlab_output_file if gitlab else None),
         github_output=(environ.get("GITHUB_OUTPUT") or None) if github else None,
         github_step_summary=(environ.get("GITHUB_STEP_SUMMARY") or None) if github else None,
-        pipeline=next((environ[name] for name in _PIPELINE_VARIABLES if environ.get(name)), None),
+        pipeline=pipeline.encode(errors="replace").decode() or None,
         debug=environ.get("RUNNER_DEBUG") == "1" or environ.get("CI_DEBUG_TRACE") == "true",
         secrets=(token,) if token else (),
     )

@@ -17,8 +17,8 @@ from wallarm_fast.platforms.files import write_dotenv, write_file
 from wallarm_fast.text import sanitize_line
 
 # A reader that takes no lines for this long, in seconds, is not waited for.
-_STALLED_AFTER = 1.0
-_LINES_AT_ONCE = 200
+STALLED_AFTER = 1.0
+_LINES_AT_ONCE = 20
 _package_log = logging.getLogger("wallarm_fast")
 
 
@@ -63,7 +63,7 @@ class Reporter(logging.Handler, ABC):
         _package_log.removeHandler(self)
         self._lines.put(None)
         left = self._lines.qsize()
-        while self._in_background and not self._printed.wait(_STALLED_AFTER) and left != self._lines.qsize():
+        while self._in_background and not self._printed.wait(STALLED_AFTER) and left != self._lines.qsize():
             left = self._lines.qsize()
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -52,6 +52,6 @@ STEP = Step(
         "6 API not reachable, 7 stop not confirmed, 8 too few baselines, 130/143 interrupted"
     ),
     run=_run,
-    no_report=StopReport(),
+    no_report=lambda *_: StopReport(),
     publication=make_publication,
 )

@@ -8,10 +8,9 @@ from wallarm_fast.errors import (
     RefusedError,
     RunNotFoundError,
     StepError,
-    UnknownCallError,
     UnreachableError,
 )
-from wallarm_fast.verdict.errors import RecordNotFoundError, UnfinishedError
+from wallarm_fast.verdict.errors import InterruptedRunError, RecordNotFoundError, UnfinishedError
 from wallarm_fast.verdict.run import TestedRun, check_verdict, wait_until_ended
 
 
@@ -70,7 +69,7 @@ class CopyJob:
         for number, tested in enumerate(list(self._remaining)):
             if number:
                 tested.error = UnfinishedError("not copied, because of the error before it")
-            elif tested.test_run_id and not isinstance(error, UnfinishedError):
+            elif tested.test_run_id and not isinstance(error, UnfinishedError | InterruptedRunError):
                 tested.error = error.reworded(f"{error}; the copy may still be running")
             elif self._requested and not tested.test_run_id:
                 tested.error = error.reworded(
@@ -80,10 +79,12 @@ class CopyJob:
                 tested.error = error
 
     def _judge(self, tested: TestedRun) -> None:
-        """Wait for the end of the copy, whatever it amounts to; raises StepError if it is not known."""
+        """Wait for the end of the copy; raises StepError if it is not known, or if another run aborted it."""
         wait_until_ended(tested)
         try:
             check_verdict(tested, self._min_threat)
+        except InterruptedRunError:
+            raise  # the next copy would abort the run that may be on the node now
         except StepError as error:
             tested.error = error
 
@@ -107,9 +108,9 @@ class CopyJob:
             test_run_id = retry(attempt, tested.deadline, tested.log)
         except RunNotFoundError as error:
             raise RecordNotFoundError(str(error)) from None
-        except UnknownCallError:
-            raise
         except RefusedError as error:
+            if "test_record_id" not in str(error):
+                raise
             raise error.reworded(
                 f"{error}; the recording must be stopped, and the record not empty"
             ) from None

@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from wallarm_fast.api.progress import Vulnerability
 from wallarm_fast.platforms import Publication
 from wallarm_fast.text import sanitize_line
-from wallarm_fast.verdict.junit import make_junit
 from wallarm_fast.verdict.results import VerdictReport, VerdictResult
 from wallarm_fast.verdict.summary import make_summary
 
@@ -39,8 +38,16 @@ def make_publication(report: VerdictReport, secrets: Collection[str]) -> Publica
         variables={variable: outputs[name] for name, variable in DOTENV_NAMES.items()},
         summary=make_summary(report, secrets),
         links={f"Test run {result.test_run_id}": result.url for result in results if result.url},
-        files={report.junit_file: make_junit(report, secrets)} if report.junit_file else {},
+        files=_files(report, secrets),
     )
+
+
+def _files(report: VerdictReport, secrets: Collection[str]) -> dict[str, str]:
+    if not report.junit_file:
+        return {}
+    from wallarm_fast.verdict.junit import make_junit  # noqa: PLC0415 - the XML library takes time to load
+
+    return {report.junit_file: make_junit(report, secrets)}
 
 
 def _result(report: VerdictReport, result: VerdictResult, secrets: Collection[str]) -> dict[str, object]:
@@ -63,4 +70,4 @@ def _vulnerability(found: Vulnerability, secrets: Collection[str]) -> dict[str, 
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -9,8 +9,8 @@ from wallarm_fast.report import Report
 from wallarm_fast.text import plural
 from wallarm_fast.verdict.errors import VulnerabilitiesError
 
-# A job may have at most 1 MB of outputs and 1 MiB of summary.
-_MAX_LISTED = 1000
+# The outputs of a job may have about 500,000 characters; the list is in two of them.
+_MAX_LISTED = 500
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class VerdictReport(Report[VerdictResult]):
     junit_file: str | None = None
 
     def listed(self, result: VerdictResult) -> Sequence[Vulnerability]:
-        """Return the vulnerabilities of a run that the reports list: its share of 1,000, the worst."""
-        return result.vulnerabilities[: max(1, _MAX_LISTED // len(self.results))]
+        """Return the vulnerabilities of a run that the reports list: its share of 500, the worst."""
+        return result.vulnerabilities[: _MAX_LISTED // len(self.results)]
 
     @property
     def success(self) -> str:

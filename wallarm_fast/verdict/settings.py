@@ -91,26 +91,33 @@ def read_settings(environ: Mapping[str, str], platform: Platform) -> Settings:
         min_threat=reader.read(
             "min_threat", partial(parsers.parse_whole_number, least=1, most=_MAX_THREAT), 1
         ),
-        junit_file=reader.read_optional("junit_file", str)
-        or (GITLAB_JUNIT_FILE if platform.kind == "gitlab" else None),
+        junit_file=find_junit_file(environ, platform),
         warnings=reader.warnings,
     )
     check_output_files(reader, platform)
     check_file(reader, "junit_file", settings.junit_file)
+    if settings.junit_file and settings.junit_file in (platform.output_file, platform.github_output):
+        reader.reject("junit_file", "is the file of the outputs, too; give another")
     reader.raise_problems()
     return settings
+
+
+def find_junit_file(environ: Mapping[str, str], platform: Platform) -> str | None:
+    """Return where to write JUnit XML, valid or not; None: nowhere."""
+    given = read_input(environ, "junit_file", INPUTS["junit_file"])
+    return given or (GITLAB_JUNIT_FILE if platform.kind == "gitlab" else None)
 
 
 def _read_copies(reader: InputReader, platform: Platform) -> Sequence[Mapping[str, object]]:
     """Return the fields of each copy, by their names in the API."""
     parse_rps = partial(parsers.parse_whole_number, least=1, most=_MAX_RPS)
     optional: dict[str, object] = {
-        "name": reader.read_optional("name", str),
-        "desc": reader.read_optional("description", str),
-        "policy_id": reader.read_optional("policy_id", id_literal),
+        "name": reader.read_optional("name", parsers.parse_text),
+        "desc": reader.read_optional("description", parsers.parse_text),
+        "policy_id": reader.read_optional("policy_id", lambda text: id_literal(parsers.parse_id(text))),
         "rps": reader.read_optional("rps", parse_rps),
         "stop_on_first_fail": reader.read_optional("stop_on_first_fail", parsers.parse_boolean),
-        "file_extensions_to_exclude": reader.read_optional("file_extensions_to_exclude", str),
+        "file_extensions_to_exclude": reader.read_optional("file_extensions_to_exclude", parsers.parse_text),
     }
     given = {name: value for name, value in optional.items() if value is not None}
     pipeline = f", pipeline {platform.pipeline}" if platform.pipeline else ""
