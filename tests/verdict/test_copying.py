@@ -179,7 +179,7 @@ BAD_INPUT = {
     f"{COPY} TEST_RUN_NAME=x{TOKEN}": "name (TEST_RUN_NAME): contains the token",
     f"{COPY} TEST_RUN_NAME=caf\udce9": "name (TEST_RUN_NAME): is not UTF-8 text",
     f"{COPY} TEST_RUN_POLICY_ID={'1' * 5000}": "policy_id (TEST_RUN_POLICY_ID): is not an id",
-    "FAST_VERDICT_JUNIT_FILE=x FAST_VERDICT_OUTPUT_FILE=x": "junit_file (FAST_VERDICT_JUNIT_FILE): is the file",
+    "FAST_VERDICT_JUNIT_FILE=x FAST_VERDICT_OUTPUT_FILE=x": "junit_file (FAST_VERDICT_JUNIT_FILE): is the",
 }
 
 
