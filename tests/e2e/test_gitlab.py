@@ -68,6 +68,9 @@ def run_pipeline(
     git(tmp_path, "remote", "add", "origin", "https://gitlab.com/group/app.git")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "--quiet", "--message=e2e")
+    # What gitlab-ci-local would fetch: for several components of a project at once, it gets in its own way.
+    fetched = tmp_path / ".gitlab-ci-local/includes/gitlab.com/OWNER/wallarm-fast-stop-recording/1.0.0"
+    shutil.copytree(ROOT / "templates", fetched / "templates")
     variables = {
         "GITLAB_CI": "true",  # as in GitLab; that of gitlab-ci-local is false
         "WALLARM_API_TOKEN": TOKEN,
