@@ -20,6 +20,7 @@ ALLOWED = {
     "log": set(),
     "parallel": {"clock", "errors"},
     "report": {"errors"},
+    "summary": {"errors", "text"},
     "api": {"clock", "errors", "log", "text"},
     "platforms": {"errors", "parallel", "text"},
     "inputs": {"api", "errors", "platforms"},

@@ -30,6 +30,10 @@ class Deadline:
         """Return a deadline that many seconds before this one."""
         return Deadline(self.clock, self.at - seconds)
 
+    def reserving(self, seconds: float) -> "Deadline":
+        """Return a deadline that many seconds before this one, but not before half of the time is over."""
+        return self.earlier(min(seconds, self.remaining() / 2))
+
     def remaining(self) -> float:
         """Return the seconds left, never less than 0."""
         return max(0.0, self.at - self.clock.monotonic())

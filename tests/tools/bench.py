@@ -17,7 +17,7 @@ from statistics import median
 import httpx
 import trustme
 
-from wallarm_fast.api.transport import MAX_CONNECTIONS
+from wallarm_fast.api.client import MAX_CONNECTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 STEP = [sys.executable, str(ROOT / "entrypoint.py")]

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 import httpx
 
 from wallarm_fast import __version__
-from wallarm_fast.api.connection import CLOUDS, Connection
+from wallarm_fast.api.connection import CLOUDS, Connection, port_of
 from wallarm_fast.api.progress import Progress
-from wallarm_fast.api.responses import MAX_ANSWER_BYTES, Envelope, TestRun, check_id, decompress, parse_id
+from wallarm_fast.api.responses import MAX_ANSWER_BYTES, Envelope, TestRun, decompress, parse_id
 from wallarm_fast.api.retry import TransientError, parse_retry_after
-from wallarm_fast.api.transport import MAX_CONNECTIONS, Transport
+from wallarm_fast.api.transport import Transport
 from wallarm_fast.clock import Clock, Deadline
 from wallarm_fast.errors import (
     InputError,
@@ -25,6 +25,7 @@ from wallarm_fast.errors import (
     UnreachableError,
 )
 
+MAX_CONNECTIONS = 64
 MAX_REQUEST_SECONDS = 30.0
 TOKEN_HEADER = "X-WallarmAPI-Token"  # noqa: S105 - a name, not a token
 
@@ -57,7 +58,7 @@ class WallarmClient:
         self._clock: Clock = deadline.clock
         self._turns = threading.Semaphore(MAX_CONNECTIONS)
         url = urlsplit(connection.base_url)
-        self._server = url.netloc if url.port else f"{url.netloc}:{443 if url.scheme == 'https' else 80}"
+        self._server = url.netloc if url.port else f"{url.netloc}:{port_of(url)}"
         if connection.proxy:
             self._server += f" through the proxy {urlsplit(connection.proxy).netloc.rpartition('@')[2]}"
         # The trust store of the system, not that of certifi, which is httpx's default.
@@ -95,9 +96,7 @@ class WallarmClient:
 
     def get_progress(self, test_run_id: str) -> Progress:
         """GET /v1/test_run/{id}: how far its security tests are."""
-        run = self._get(test_run_id)
-        check_id(run, self._token, test_run_id)
-        return Progress.read(run, self._token)
+        return Progress.read(self._get(test_run_id), self._token, test_run_id)
 
     def stop_test_run(self, test_run_id: str) -> TestRun:
         """POST /v1/test_run/{id}/action/stop: stop recording. The answer may say nothing about the run."""
@@ -150,12 +149,7 @@ class WallarmClient:
         if not httpx.codes.is_success(code):
             detail = envelope.detail(self._token) if envelope else ""
             detail = f"HTTP {code}: {detail}" if detail else f"HTTP {code}"
-            if code == _NOT_FOUND:
-                raise RunNotFoundError(
-                    f"{self._server} knows no such {unknown} ({detail}); "
-                    f"check {unknown.replace(' ', '_')}_id and cloud_region (or api_host)"
-                )
-            self._raise_for_status(code, detail, response)
+            self._raise_for_status(code, detail, response, unknown)
         if envelope is None:
             raise TransientError(
                 RefusedError, "the answer cannot be read: it is not JSON, too long or damaged"
@@ -220,7 +214,7 @@ class WallarmClient:
             "password in HTTPS_PROXY or HTTP_PROXY"
         ) from None
 
-    def _raise_for_status(self, code: int, detail: str, response: httpx.Response) -> NoReturn:
+    def _raise_for_status(self, code: int, detail: str, response: httpx.Response, unknown: str) -> NoReturn:
         if code in _TOKEN_REFUSED:
             raise TokenRefusedError(
                 f"{self._server} refused the token ({detail}); check that it is a FAST node token and that "
@@ -232,6 +226,11 @@ class WallarmClient:
                 f"the API answered {detail}",
                 retry_after=parse_retry_after(response.headers.get("Retry-After", ""), self._clock.wall()),
                 may_have_acted=code not in _TURNED_AWAY,
+            )
+        if code == _NOT_FOUND:
+            raise RunNotFoundError(
+                f"{self._server} knows no such {unknown} ({detail}); "
+                f"check {unknown.replace(' ', '_')}_id and cloud_region (or api_host)"
             )
         if code == _PROXY_AUTHENTICATION_REQUIRED and self.connection.proxy:
             self._raise_for_proxy()

@@ -1,6 +1,7 @@
 """Where the API is, and how to connect to it."""
 
 from dataclasses import dataclass, field
+from urllib.parse import SplitResult
 
 
 @dataclass(frozen=True)
@@ -34,3 +35,8 @@ class Connection:
     def run_url(self, test_run_id: str) -> str | None:
         """Return the address of the test run's page, or None if the API server belongs to no known cloud."""
         return self.portal and f"{self.portal}/testing/testruns/{test_run_id}"
+
+
+def port_of(url: SplitResult) -> int:
+    """Return the port of an http or https URL, which may be the default one."""
+    return url.port or (443 if url.scheme == "https" else 80)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from wallarm_fast.api.responses import parse_count, parse_id, parse_state
+from wallarm_fast.api.responses import check_id, parse_count, parse_id, parse_state
 from wallarm_fast.text import hide
 
 _MAX_TEXT = 100
@@ -58,8 +58,9 @@ class Progress:
     vulnerabilities: tuple[Vulnerability, ...] = ()
 
     @classmethod
-    def read(cls, run: Mapping[str, object], token: str) -> Self:
-        """Take what is usable from a test run."""
+    def read(cls, run: Mapping[str, object], token: str, test_run_id: str) -> Self:
+        """Take what is usable from a test run; raises TransientError if it is another one."""
+        check_id(run, token, test_run_id)
         recording, active = run.get("recording"), run.get("node_active")
         found = [Vulnerability.read(item, token) for item in _items(run.get("vulns"))]
         return cls(

@@ -15,7 +15,7 @@ from wallarm_fast.errors import RefusedError
 from wallarm_fast.text import hide
 
 MAX_ANSWER_BYTES = 1 << 20
-_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _STATE = re.compile(r"[a-z_]{1,32}")
 _MAX_COUNT = 10**12
 _MAX_DETAIL = 200
@@ -123,7 +123,7 @@ def check_id(run: Mapping[str, object], token: str, *ids: str) -> None:
 def parse_id(value: object, token: str) -> str | None:
     """Return an id, which may be a number or a string, or None if the value is none."""
     text = str(value) if type(value) is int else value
-    return text if isinstance(text, str) and _is_text(text, _ID, token) else None
+    return text if isinstance(text, str) and _is_text(text, ID, token) else None
 
 
 def parse_state(value: object, token: str) -> str | None:

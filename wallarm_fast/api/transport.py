@@ -10,8 +10,6 @@ import httpx
 
 from wallarm_fast.clock import Clock
 
-MAX_CONNECTIONS = 64
-
 # How long an address may take before the next one is tried, in seconds.
 _SECONDS_PER_ADDRESS = 3.0
 # Enough to receive what has already arrived.
@@ -27,7 +25,6 @@ class Transport(httpx.HTTPTransport):
         super().__init__(
             verify=trust,
             trust_env=False,
-            limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
             proxy=proxy and httpx.Proxy(proxy, ssl_context=trust if proxy.startswith("https:") else None),
         )
         # httpx has no parameter for it.

@@ -15,8 +15,9 @@ def check_output_files(reader: InputReader, platform: Platform) -> None:
 
 
 def check_file(reader: InputReader, name: str, path: str | None) -> None:
-    """Check that the file can be written."""
-    reader.check(name, path or "", _check_writable, None)
+    """Check that the file can be written, if there is one."""
+    if path:
+        reader.check(name, path, _check_writable, None)
 
 
 def _check_writable(path: str) -> None:

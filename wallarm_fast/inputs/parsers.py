@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+from wallarm_fast.api.responses import ID
+
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
@@ -22,6 +23,7 @@ _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE
 _BOOLEANS = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(
     ("false", "no", "off", "0"), False
 )
+_NOT_AN_ID = "is not an id; an id has 1 to 128 of the characters A-Z a-z 0-9 _ -"
 _DAY = 86_400
 _FILE_LIMIT = 4 << 20
 _QUOTED_LENGTH = 40
@@ -66,18 +68,16 @@ def _parse_ids(text: str, name: str, job: str) -> tuple[str, ...]:
         which = f"entry {position} of {len(ids)}" if len(ids) > 1 else "it"
         if value == "null":
             raise ValueError(f"{which} is null (did the {job} job define this output?)")
-        if not _ID.fullmatch(value):
+        if not ID.fullmatch(value):
             hint = " (a variable that was not expanded?)" if "$" in value else ""
-            raise ValueError(
-                f"{which} is not an id; an id has 1 to 128 of the characters A-Z a-z 0-9 _ -{hint}"
-            )
+            raise ValueError(f"{which} {_NOT_AN_ID}{hint}")
     return tuple(dict.fromkeys(ids))
 
 
 def parse_id(text: str) -> str:
     """Parse a single id."""
-    if not _ID.fullmatch(text):
-        raise ValueError("is not an id; an id has 1 to 128 of the characters A-Z a-z 0-9 _ -")
+    if not ID.fullmatch(text):
+        raise ValueError(_NOT_AN_ID)
     return text
 
 

@@ -4,6 +4,7 @@ import ipaddress
 from contextlib import suppress
 from urllib.parse import SplitResult
 
+from wallarm_fast.api.connection import port_of
 from wallarm_fast.inputs import parsers
 from wallarm_fast.inputs.table import InputReader
 
@@ -17,10 +18,8 @@ def read_proxy(reader: InputReader, url: SplitResult) -> str | None:
         for variable in (name, name.upper()):
             if value := reader.environ.get(variable, "").strip():
                 no_proxy = reader.environ.get("no_proxy", "") or reader.environ.get("NO_PROXY", "")
-                port = url.port or (443 if url.scheme == "https" else 80)
-                if any(
-                    _matches(entry, url.hostname or "", port) for entry in no_proxy.replace(",", " ").split()
-                ):
+                entries = no_proxy.replace(",", " ").split()
+                if any(_matches(entry, url.hostname or "", port_of(url)) for entry in entries):
                     return None
                 return reader.check(variable, value, parsers.parse_proxy, None)
     return None

@@ -36,15 +36,14 @@ def write_file(path: str, text: str, *, append: bool = False) -> None:
         raise OutputError(f"the file {path!r} cannot be written: {error.strerror}") from None
 
 
-def check_writable(path: str | None) -> None:
+def check_writable(path: str) -> None:
     """Raise OSError if the file cannot be written. Opens it, since there is no other way to be sure."""
-    if path:
-        check_not_fifo(path)
-        file = Path(path)
-        existed = file.exists()
-        file.open("a", encoding="utf-8").close()
-        if not existed:  # an empty file is not a report
-            file.unlink()
+    check_not_fifo(path)
+    file = Path(path)
+    existed = file.exists()
+    file.open("a", encoding="utf-8").close()
+    if not existed:  # an empty file is not a report
+        file.unlink()
 
 
 def check_not_fifo(path: str) -> None:

@@ -20,7 +20,7 @@ def wait_until_quiet(recording: Recording, quiet_period: float, min_baselines: i
     ends early if recording is off or if the stop would fail as well, and always in time for the stop.
     """
     clock, log = recording.clock, recording.log
-    end = recording.deadline.earlier(min(STOP_RESERVE, recording.deadline.remaining() / 2))
+    end = recording.deadline.reserving(STOP_RESERVE)
     interval = min(max(_SHORTEST_POLL, quiet_period / 4), _LONGEST_POLL)
     started = quiet_since = next_line = next_look = clock.monotonic()
     count: int | None = None

@@ -4,10 +4,9 @@ import json
 from collections.abc import Collection
 
 from wallarm_fast.stop.results import StopReport, StopResult
+from wallarm_fast.summary import SUMMARY_LIMIT, heading, run_cell
 from wallarm_fast.text import escape_markdown, id_literal, sanitize_line
 
-# GitHub drops a summary of more than 1 MiB altogether.
-SUMMARY_LIMIT = 1_000_000
 _TITLES = {"stopped": "recording stopped", "dry_run": "dry run, nothing changed"}
 
 
@@ -17,10 +16,7 @@ def make_summary(report: StopReport, secrets: Collection[str]) -> str:
     if report.failure and len(report.results) > 1 and not report.dry_run:
         off = sum(result.recording is False or not result.error for result in report.results)
         title += f", {off} of {len(report.results)} stopped"
-    lines = [f"### Wallarm FAST: {title}", ""]
-    for error in report.errors:
-        for message in error.messages():
-            lines += [escape_markdown(sanitize_line(message, secrets)), ""]
+    lines = [*heading(title, report.errors, secrets)]
     if report.results:
         lines += ["| Test run | Test record | State | Baselines | Outcome |", "|---|---|---|---:|---|"]
     size = sum(len(line) + 1 for line in lines)
@@ -37,9 +33,8 @@ def make_summary(report: StopReport, secrets: Collection[str]) -> str:
 
 
 def _row(result: StopResult, secrets: Collection[str], *, dry_run: bool) -> str:
-    run = escape_markdown(result.test_run_id)
     cells = (
-        f"[{run}]({result.url})" if result.url else run,
+        run_cell(result.test_run_id, result.url),
         escape_markdown(result.test_record_id or ""),
         escape_markdown(result.state or ""),
         "" if result.baseline_count is None else str(result.baseline_count),

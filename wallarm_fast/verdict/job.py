@@ -95,13 +95,10 @@ class CopyJob:
             self._requested = True
             try:
                 return tested.client.copy_test_run(tested.copied_by or {})
-            except TransientError as failure:
-                if failure.may_have_acted:
+            except (TransientError, StepError) as failure:
+                self._requested = isinstance(failure, TransientError) and failure.may_have_acted
+                if self._requested:
                     raise UnreachableError(str(failure)) from None
-                self._requested = False
-                raise
-            except StepError:
-                self._requested = False
                 raise
 
         try:

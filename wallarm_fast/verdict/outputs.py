@@ -20,18 +20,21 @@ DOTENV_NAMES = {
 def make_publication(report: VerdictReport, secrets: Collection[str]) -> Publication:
     """Return every output; unknown values are empty."""
     results = report.results
+    found = [[_vulnerability(item, secrets) for item in report.listed(result)] for result in results]
     outputs = {
         "status": report.status,
         "test_run_id": results[0].test_run_id if results else "",
         "vulnerability_count": _count(results),
         "vulnerabilities": _json(
             [
-                {**_vulnerability(found, secrets), "test_run_id": result.test_run_id}
-                for result in results
-                for found in report.listed(result)
+                {**item, "test_run_id": result.test_run_id}
+                for result, items in zip(results, found, strict=True)
+                for item in items
             ]
         ),
-        "results": _json([_result(report, result, secrets) for result in results]),
+        "results": _json(
+            [_result(result, items, secrets) for result, items in zip(results, found, strict=True)]
+        ),
     }
     return Publication(
         outputs=outputs,
@@ -50,8 +53,7 @@ def _files(report: VerdictReport, secrets: Collection[str]) -> dict[str, str]:
     return {report.junit_file: make_junit(report, secrets)}
 
 
-def _result(report: VerdictReport, result: VerdictResult, secrets: Collection[str]) -> dict[str, object]:
-    found = [_vulnerability(item, secrets) for item in report.listed(result)]
+def _result(result: VerdictResult, found: object, secrets: Collection[str]) -> dict[str, object]:
     error = result.error and sanitize_line(str(result.error), secrets)
     return {**vars(result), "vulnerabilities": found, "error": error}
 

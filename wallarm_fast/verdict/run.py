@@ -85,7 +85,7 @@ class TestedRun:
 def wait_until_ended(run: TestedRun) -> None:
     """Poll the run until its security tests have ended; raises UnfinishedError if time is up first."""
     clock: Clock = run.deadline.clock
-    end = run.deadline.earlier(min(_LAST_LOOK, run.deadline.remaining() / 2))
+    end = run.deadline.reserving(_LAST_LOOK)
     active_at = next_line = clock.monotonic()
     while True:
         run.refresh()

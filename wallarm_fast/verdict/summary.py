@@ -2,11 +2,9 @@
 
 from collections.abc import Collection, Iterator
 
+from wallarm_fast.summary import SUMMARY_LIMIT, heading, run_cell
 from wallarm_fast.text import escape_markdown, plural, sanitize_line
-from wallarm_fast.verdict.results import VerdictReport, VerdictResult
-
-# GitHub drops a summary of more than 1 MiB altogether.
-SUMMARY_LIMIT = 1_000_000
+from wallarm_fast.verdict.results import VerdictReport
 
 
 def make_summary(report: VerdictReport, secrets: Collection[str]) -> str:
@@ -28,10 +26,7 @@ def _lines(report: VerdictReport, title: str, secrets: Collection[str]) -> Itera
     def text(value: object) -> str:
         return "" if value is None else escape_markdown(sanitize_line(str(value), secrets))
 
-    yield from (f"### Wallarm FAST: {title}", "")
-    for error in report.errors:
-        for message in error.messages():
-            yield from (text(message), "")
+    yield from heading(title, report.errors, secrets)
     if report.results:
         yield "| Test run | Test record | Baselines | Passed | Failed | Not tested | Outcome |"
         yield "|---|---|---:|---:|---:|---:|---|"
@@ -43,7 +38,7 @@ def _lines(report: VerdictReport, title: str, secrets: Collection[str]) -> Itera
             result.failed_technically_count,
         )
         outcome = text(result.describe())
-        cells = (_link(result), *map(text, (result.test_record_id, *counts)))
+        cells = (run_cell(result.test_run_id, result.url), *map(text, (result.test_record_id, *counts)))
         label = f"**{result.error.title}**: " if result.error else ""
         yield f"| {' | '.join(cells)} | {label}{outcome} |"
     found = [(result, item) for result in report.results for item in report.listed(result)]
@@ -52,10 +47,8 @@ def _lines(report: VerdictReport, title: str, secrets: Collection[str]) -> Itera
         yield from ("", f"{plural(count, 'vulnerability')}:", "")
         yield from ("| Test run | ID | Threat | Type | Code |", "|---|---|---:|---|---|")
     for result, item in found:
-        cells = (_link(result), *map(text, (item.id, item.threat, item.type, item.code)))
+        cells = (
+            run_cell(result.test_run_id, result.url),
+            *map(text, (item.id, item.threat, item.type, item.code)),
+        )
         yield f"| {' | '.join(cells)} |"
-
-
-def _link(result: VerdictResult) -> str:
-    run = escape_markdown(result.test_run_id)
-    return f"[{run}]({result.url})" if result.url else run
