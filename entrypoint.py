@@ -1,23 +1,48 @@
 #!/usr/bin/env python3
-"""What the container starts: the stop step, or with the argument `verdict` the verdict step."""
+"""What the container starts: the step that the first argument or the name of the command tells, else stop."""
 
+from __future__ import annotations  # an old Python gets to the sentence below
+
+import importlib
+import io
 import os
 import signal
 import sys
+from contextlib import suppress
+from pathlib import Path
 
-if __name__ == "__main__":
+# By argument; the commands of the image are this file under other names.
+STEPS = {"start": "start-recording", "stop": "stop-recording", "verdict": "fast-verdict"}
+
+
+def main(arguments: list[str]) -> int:
+    """Run a step with the command line, without the name of the program; return the exit code."""
     # Process 1 of a container ignores signals that it does not handle. The step takes over once it is loaded.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: os._exit(128 + number))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # and not closed
+            # One character that cannot be encoded must not lose a line; runners expect the line ends of Unix.
+            stream.reconfigure(errors="backslashreplace", newline="\n")
+    command = Path(sys.argv[0]).name
+    name = next((step for step in STEPS if STEPS[step] == command), "stop")
+    if arguments and arguments[0] in STEPS:
+        name = arguments.pop(0)
+    try:
+        step = importlib.import_module(f"wallarm_fast.{name}.step")
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("wallarm_fast"):
+            raise
+        sys.stderr.write(f"error: the library {error.name} is missing; run `make setup`, or use the image\n")
+        return 2
+    return int(step.main(os.environ, arguments))
 
-    arguments = sys.argv[1:]
-    if arguments[:1] == ["verdict"]:
-        from wallarm_fast.verdict.step import main
 
-        del arguments[0]
-    else:
-        from wallarm_fast.stop.step import main
-
-    exit_code = main(os.environ, arguments)
+if __name__ == "__main__":
+    if sys.version_info < (3, 11):  # noqa: UP036 - of whoever starts it by hand
+        sys.exit("error: Python 3.11 or newer is needed")
+    exit_code = main(sys.argv[1:])
+    with suppress(OSError, ValueError):
+        sys.stderr.flush()
     # At once: a thread in a request or a write that hangs must neither delay the end nor print into it.
     os._exit(exit_code)

@@ -1,92 +1,145 @@
-"""What every step does around its own work: command line, signals, logging, outputs, exit code."""
+"""What every step does around its own work: settings, signals, logging, outputs, exit code."""
 
 import logging
 import queue
 import signal
-import socket
-import sys
 import traceback
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-from wallarm_fast import __version__
-from wallarm_fast.clock import Clock
-from wallarm_fast.errors import InputError, InternalError, OutputError, SignalError, StepError
-from wallarm_fast.inputs.table import Input, read_input, read_token
-from wallarm_fast.parallel import Events, start_thread
-from wallarm_fast.platforms import Platform, Publication, Reporter, detect_platform, make_reporter
-from wallarm_fast.report import Report
+from wallarm_fast.api.client import WallarmClient
+from wallarm_fast.clock import Clock, Deadline
+from wallarm_fast.errors import InternalError, OutputError, SignalError, StepError
+from wallarm_fast.inputs.connection import Settings
+from wallarm_fast.inputs.output_files import OutputFiles, find_output_files
+from wallarm_fast.inputs.table import Input, InputReader, read_token
+from wallarm_fast.outputs.report import Report
+from wallarm_fast.outputs.table import Output
+from wallarm_fast.parallel import Events, Job, run_all
+from wallarm_fast.platforms import Platform, Reporter, detect_platform, make_reporter
 
+# How long after the end of the work the log may take, in seconds.
+_LOG_GRACE = 1.0
 _log = logging.getLogger(__name__)
 
 
-_R = TypeVar("_R", bound=Report[Any])
+@dataclass
+class Context:
+    """What a step runs in. `deadline` is known once the step has connected."""
+
+    environ: Mapping[str, str]
+    files: OutputFiles
+    reporter: Reporter
+    clock: Clock
+    events: Events = field(default_factory=queue.SimpleQueue)
+    deadline: Deadline | None = None
+
+    @property
+    def platform(self) -> Platform:
+        """The platform that runs the step."""
+        return self.reporter.platform
+
+    def connect(self, settings: Settings) -> WallarmClient:
+        """Return a client for the API; the time of the step begins."""
+        self.deadline = Deadline.after(settings.timeout, self.clock)
+        return WallarmClient(settings.connection, self.deadline)
+
+    def run(self, title: str, jobs: Sequence[Job], client: WallarmClient) -> None:
+        """Run all jobs at once, under a title in the log."""
+        with self.reporter.section(f"{title} at {client.connection.base_url}"):
+            run_all(jobs, client.deadline, self.events)
 
 
-@dataclass(frozen=True)
-class Step(Generic[_R]):
-    """A step, as `run_step` needs to know it.
+class Step(ABC):
+    """A step: what is special to it. `variable_prefix` is that of its own environment variables.
 
-    `run` reads the settings and does the work; `no_report` returns the report until then. `publication`
-    returns the outputs, without the secrets that it is given.
+    `errors` are those that not every step has, for its help. `exports` tells whether it sets variables for
+    later steps of the job.
     """
 
-    command: str
-    purpose: str
-    inputs: Mapping[str, Input]
-    gitlab_output_file: str
-    exit_codes: str
-    run: Callable[[Mapping[str, str], Clock, Events, Reporter], _R]
-    no_report: Callable[[Mapping[str, str], Platform], _R]
-    publication: Callable[[_R, Collection[str]], Publication]
+    command: ClassVar[str]
+    purpose: ClassVar[str]
+    example: ClassVar[str]
+    variable_prefix: ClassVar[str]
+    inputs: ClassVar[Mapping[str, Input]]
+    outputs: ClassVar[Mapping[str, Output]]
+    errors: ClassVar[Sequence[type[StepError]]] = ()
+    exports: ClassVar[bool] = False
+
+    @abstractmethod
+    def run(self, context: Context, reader: InputReader) -> Report[Any]:
+        """Read the settings, do the work, and return the report; raises StepError."""
+
+    @abstractmethod
+    def empty_report(self, files: OutputFiles) -> Report[Any]:
+        """Return the report for a step that has done nothing."""
 
 
 def run_step(
-    step: Step[_R], environ: Mapping[str, str], arguments: Sequence[str] = (), clock: Clock | None = None
+    step: Step, environ: Mapping[str, str], arguments: Sequence[str] = (), clock: Clock | None = None
 ) -> int:
     """Run the step with these environment variables and return the exit code of the process.
 
     `arguments` are those of the command line: --help, --version or none.
     """
     if arguments:
-        return _run_cli(step, arguments)
-    events: Events = queue.SimpleQueue()
-    output_file = read_input(environ, "output_file", step.inputs["output_file"])
-    platform = detect_platform(environ, read_token(environ), output_file, step.gitlab_output_file)
-    with _signals_become_events(events), make_reporter(platform) as reporter:
+        from wallarm_fast.cli import run_cli  # noqa: PLC0415 - rarely needed
+
+        return run_cli(step, arguments)
+    platform = detect_platform(environ, read_token(environ))
+    files = find_output_files(environ, step.inputs, platform, exports=step.exports)
+    reporter = make_reporter(platform, files.paths)
+    context = Context(environ, files, reporter, clock or Clock())
+    with _signals_become_events(context.events), reporter:
         try:
-            report = step.run(environ, clock or Clock(), events, reporter)
+            report = step.run(context, _make_reader(step, context))
         except StepError as error:
-            report = step.no_report(environ, platform).with_error(error)
+            report = step.empty_report(files).with_error(error)
         except Exception as error:  # noqa: BLE001 - the last resort: one error line, and no secret in it
-            report = step.no_report(environ, platform).with_error(InternalError.of(error))
+            report = step.empty_report(files).with_error(InternalError.of(error))
         # Before the last log lines, so that a log that nobody reads cannot hold the outputs back.
-        report = _write_outputs(step, report, reporter)
+        report = _write_outputs(report, reporter)
         _log_outcomes(report)
+    in_time = (
+        0.0
+        if isinstance(report.failure, SignalError) or not context.deadline
+        else context.deadline.remaining()
+    )
+    reporter.drain(Deadline.after(in_time + _LOG_GRACE, Clock()))
     return report.failure.exit_code if report.failure else 0
 
 
-def _write_outputs(step: Step[_R], report: _R, reporter: Reporter) -> _R:
+def _make_reader(step: Step, context: Context) -> InputReader:
+    """Return a reader of the step's inputs, which knows what is wrong with files and variables."""
+    reader = InputReader(step.inputs, context.environ)
+    reader.warn_of_unknown(step.variable_prefix, [spec.variable for spec in step.outputs.values()])
+    for name, problem in context.files.problems.items():
+        reader.reject(name, problem)
+    return reader
+
+
+def _write_outputs(report: Report[Any], reporter: Reporter) -> Report[Any]:
     """Write the outputs. If that fails, so does the step, and the outputs that can be written say so."""
-    publication = step.publication(report, reporter.platform.secrets)
+    outputs = report.make_outputs(reporter.platform.secrets)
     for write in (reporter.write_outputs, reporter.print_outputs):
         try:
-            write(publication)
+            write(outputs)
         except OutputError as error:
-            if isinstance(report.failure, InputError):  # which has said what is wrong with the file
+            if any(str(error) in line for line, _ in report.log_lines()):
                 continue
             report = report.with_error(error)
-            publication = step.publication(report, reporter.platform.secrets)
+            outputs = report.make_outputs(reporter.platform.secrets)
             with suppress(OutputError):
-                reporter.write_outputs(publication)
-    reporter.write_summary(publication)
+                reporter.write_outputs(outputs)
+    reporter.write_summary(outputs)
     return report
 
 
 def _log_outcomes(report: Report[Any]) -> None:
-    for line, error in report.outcomes():
+    for line, error in report.log_lines():
         if error and error.__cause__:
             for part in "".join(traceback.format_exception(error.__cause__)).splitlines():
                 _log.info("| %s", part)
@@ -98,51 +151,11 @@ def _signals_become_events(events: Events) -> Iterator[None]:
     """Turn SIGINT and SIGTERM into events, which end a wait but do not interrupt writing the outputs."""
 
     def interrupt(number: int, _: object) -> None:
-        events.put(SignalError(number, signal.Signals(number).name))
+        events.put(SignalError(number))
 
-    def wake_up() -> None:
-        with suppress(OSError):  # closed
-            while receiver.recv(1):
-                events.put(None)
-
-    # Handlers run in the main thread, which a signal does not wake up if it came just before the wait began
-    # or another thread took it. But it always writes to the socket.
-    receiver, sender = socket.socketpair()
-    with receiver, sender:
-        sender.settimeout(0)
-        start_thread(wake_up)
-        wakeup_fd = signal.set_wakeup_fd(sender.fileno())
-        handlers = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-            signal.set_wakeup_fd(wakeup_fd)
-            receiver.shutdown(socket.SHUT_RDWR)
-
-
-def _run_cli(step: Step[_R], arguments: Sequence[str]) -> int:
-    texts = {"--version": f"{step.command} {__version__}", "--help": _help(step)}
-    if len(arguments) == 1 and arguments[0] in texts:
-        with suppress(OSError):  # nobody reads it
-            print(texts[arguments[0]], flush=True)
-        return 0
-    print("error: the only arguments are --help and --version", file=sys.stderr)
-    return InputError.exit_code
-
-
-def _help(step: Step[_R]) -> str:
-    rows = [("input", "environment variable", "default", "meaning")]
-    rows += [(name, spec.variable, spec.default or "-", spec.meaning) for name, spec in step.inputs.items()]
-    widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
-    lines = ("".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
-    table = "\n".join(f"  {line.rstrip()}" for line in lines)
-    return (
-        f"usage: {step.command} [--help | --version]\n\n"
-        f"{step.purpose}\n"
-        "An input is taken from INPUT_<NAME>, else from the environment variable, else from the default.\n\n"
-        f"{table}\n\n"
-        "WALLARM_API_TOKEN_FILE may name a file that holds the token.\n"
-        f"Exit codes: {step.exit_codes}"
-    )
+    handlers = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

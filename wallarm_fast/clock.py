@@ -26,14 +26,31 @@ class Deadline:
         """Return the deadline that many seconds from now."""
         return cls(clock, clock.monotonic() + seconds)
 
-    def earlier(self, seconds: float) -> "Deadline":
-        """Return a deadline that many seconds before this one."""
-        return Deadline(self.clock, self.at - seconds)
+    def later(self, seconds: float) -> "Deadline":
+        """Return a deadline that many seconds after this one."""
+        return Deadline(self.clock, self.at + seconds)
 
     def reserving(self, seconds: float) -> "Deadline":
         """Return a deadline that many seconds before this one, but not before half of the time is over."""
-        return self.earlier(min(seconds, self.remaining() / 2))
+        return self.later(-min(seconds, self.remaining() / 2))
 
     def remaining(self) -> float:
         """Return the seconds left, never less than 0."""
         return max(0.0, self.at - self.clock.monotonic())
+
+
+class Interval:
+    """Lets something happen at most once per interval, in seconds."""
+
+    def __init__(self, seconds: float, clock: Clock) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._next = clock.monotonic()
+
+    def due(self) -> bool:
+        """Return whether it may happen now, in which case the next interval begins."""
+        now = self._clock.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + self._seconds
+        return True

@@ -5,36 +5,49 @@ StepError
  +- InputError              2
  +- OutputError             2
  +- TokenRefusedError       3
- +- RunNotFoundError        4
+ +- NotFoundError           4
+ |   +- RecordNotFoundError 4
  +- RefusedError            5
  |   +- UnknownCallError    5
- +- UnusableAnswerError     5
+ +- UnusableResponseError   5
  +- UnreachableError        6
+ |   +- DeadlineError       6
+ +- AbortedError            10 (of two steps)
  +- SignalError             130 or 143
 
 The message says what happened and what to do next. Whoever logs it adds the test run that it happened to.
 """
 
+import signal
 from collections.abc import Sequence
 from typing import ClassVar, Self
 
 
 class StepError(Exception):
-    """Base class: `exit_code` is the exit code of the process, `status` the value of the output `status`."""
+    """Base class: `exit_code` is the exit code of the process, `status` the value of the output `status`.
+
+    `state_unknown` says that the error leaves open what became of the test run.
+    """
 
     exit_code: int
     status: ClassVar[str]
     title: ClassVar[str]
+    state_unknown: ClassVar[bool] = False
+    hints: tuple[str, ...] = ()
 
-    def messages(self) -> Sequence[str]:
+    def hint(self, hint: str) -> Self:
+        """Return this error with a hint after its message."""
+        error = type(self)(*self.args)
+        error.__cause__ = self.__cause__
+        error.hints = (*self.hints, hint)
+        return error
+
+    def lines(self) -> Sequence[str]:
         """Return what to log, a line each."""
         return (str(self),)
 
-    def reworded(self, message: str) -> Self:
-        """Return this error with another message."""
-        error = type(self).__new__(type(self), message)
-        vars(error).update(vars(self))
-        return error
+    def __str__(self) -> str:
+        return "; ".join([*map(str, self.args), *self.hints])
 
 
 class InternalError(StepError):
@@ -53,19 +66,15 @@ class InternalError(StepError):
 
 
 class InputError(StepError):
-    """One or more inputs are invalid; there is a message for each."""
+    """One or more inputs are invalid; each argument is a problem."""
 
     exit_code = 2
     status = "bad_input"
     title = "Bad input"
 
-    def __init__(self, *problems: str) -> None:
-        super().__init__("; ".join(problems))
-        self._problems = problems
-
-    def messages(self) -> Sequence[str]:
+    def lines(self) -> Sequence[str]:
         """Return the problems."""
-        return self._problems
+        return self.args
 
 
 class OutputError(StepError):
@@ -77,39 +86,48 @@ class OutputError(StepError):
 
 
 class TokenRefusedError(StepError):
-    """The API answered 401 or 403."""
+    """The API responded with 401 or 403."""
 
     exit_code = 3
     status = "token_refused"
     title = "Token refused"
+    state_unknown = True
 
 
-class RunNotFoundError(StepError):
-    """The API knows no such test run."""
+class NotFoundError(StepError):
+    """There is no such test run."""
 
     exit_code = 4
     status = "not_found"
-    title = "No such test run"
+    title = "Test run not found"
+
+
+class RecordNotFoundError(NotFoundError):
+    """There is no such test record."""
+
+    title = "Test record not found"
 
 
 class RefusedError(StepError):
-    """The API refused the request, or its answers cannot be read."""
+    """The API refused the request, or its responses cannot be parsed."""
 
     exit_code = 5
     status = "refused"
     title = "Request refused"
+    state_unknown = True
 
 
 class UnknownCallError(RefusedError):
-    """The API does not know this call (405)."""
+    """The API does not have this call (405)."""
 
 
-class UnusableAnswerError(StepError):
-    """The API names a test record by something that is not an id."""
+class UnusableResponseError(StepError):
+    """The API responded with something that cannot be true or cannot be used."""
 
     exit_code = 5
     status = "refused"
-    title = "Unusable answer"
+    title = "Unusable response"
+    state_unknown = True
 
 
 class UnreachableError(StepError):
@@ -118,14 +136,37 @@ class UnreachableError(StepError):
     exit_code = 6
     status = "unreachable"
     title = "API not reachable"
+    state_unknown = True
+
+
+class DeadlineError(UnreachableError):
+    """There was no time left to send a request."""
+
+
+class AbortedError(StepError):
+    """The test run was aborted: by hand, by another run of the token or a second container of the node."""
+
+    exit_code = 10
+    status = "aborted"
+    title = "Test run aborted"
 
 
 class SignalError(StepError):
-    """SIGINT or SIGTERM arrived. The exit code is 128 plus the number of the signal, as in a shell."""
+    """The signal with this number arrived. The exit code is 128 plus the number, as in a shell."""
 
     status = "interrupted"
     title = "Interrupted"
+    state_unknown = True
 
-    def __init__(self, signal_number: int, signal_name: str) -> None:
-        super().__init__(f"interrupted by {signal_name}")
-        self.exit_code = 128 + signal_number
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
+
+    def __str__(self) -> str:
+        return "; ".join([f"interrupted by {signal.Signals(self.args[0]).name}", *self.hints])
+
+
+# Of every step; a step may have more.
+COMMON_ERRORS: Sequence[type[StepError]] = (
+    InternalError, InputError, TokenRefusedError, NotFoundError, RefusedError, UnreachableError,
+)  # fmt: skip

@@ -4,14 +4,24 @@ import logging
 from collections.abc import MutableMapping
 from typing import Any
 
+from wallarm_fast.clock import Clock, Interval
+
+_RETRY_INTERVAL = 30.0
+
 
 class RunLogger(logging.LoggerAdapter[logging.Logger]):
     """Begins every message with the test run (or what `kind` says) that it is about."""
 
-    def __init__(self, name: str, id: str, kind: str = "test run") -> None:  # noqa: A002 - an id of that kind
+    def __init__(self, name: str, id: str, clock: Clock, kind: str = "test run") -> None:  # noqa: A002 - of that kind
         super().__init__(logging.getLogger(name))
-        self._subject = f"{kind} {id}"
+        self.subject = f"{kind} {id}".rstrip()
+        self._retries = Interval(_RETRY_INTERVAL, clock)
 
     def process(self, msg: object, kwargs: MutableMapping[str, Any]) -> tuple[str, MutableMapping[str, Any]]:
         """Return the message with the test run in front."""
-        return f"{self._subject}: {msg}", kwargs
+        return f"{self.subject}: {msg}", kwargs
+
+    def retrying(self, failure: Exception, pause: float) -> None:
+        """Log that a request is retried after so many seconds; often only when debugging."""
+        level = logging.INFO if self._retries.due() else logging.DEBUG
+        self.log(level, "%s; retrying in %.1f s", failure, pause)

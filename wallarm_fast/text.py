@@ -2,16 +2,27 @@
 
 import re
 from collections.abc import Collection
+from functools import cache
 
 MASK = "***"
+_HTML_NAMES = {"&": "amp", '"': "quot", "'": "apos", "<": "lt", ">": "gt"}
 
 
-def hide(secret: str, text: str) -> str:
-    """Return the text with the secret masked, even if some or all of its characters are URL-encoded."""
-    if "%" not in text:
-        return text.replace(secret, MASK)
-    pattern = "".join(f"(?:{re.escape(character)}|(?i:%{ord(character):02x}))" for character in secret)
-    return re.sub(pattern, MASK, text)
+def mask(secret: str, text: str) -> str:
+    """Return the text with the secret masked, also if characters are escaped for a URL, JSON or HTML."""
+    return _pattern(secret).sub(MASK, text) if re.search(r"[%&\\]", text) else text.replace(secret, MASK)
+
+
+@cache
+def _pattern(secret: str) -> re.Pattern[str]:
+    def spellings(character: str) -> str:
+        number = ord(character)
+        escaped = rf"%{number:02x}|\\u{number:04x}|&#0*{number};|&#x0*{number:x};"
+        if name := _HTML_NAMES.get(character):
+            escaped += f"|&{name};"
+        return rf"(?:\\?{re.escape(character)}|(?i:{escaped}))"
+
+    return re.compile("".join(map(spellings, secret)))
 
 
 def sanitize_line(text: str, secrets: Collection[str] = ()) -> str:
@@ -22,7 +33,7 @@ def sanitize_line(text: str, secrets: Collection[str] = ()) -> str:
     command, and the old form `##[x]` anywhere; Azure Pipelines reads `##vso[x]`. All three are broken up.
     """
     for secret in secrets:
-        text = hide(secret, text)
+        text = mask(secret, text)
     text = "".join(character if character.isprintable() else " " for character in text)
     return re.sub(r"^\s*:(?=:)", ": ", text).replace("##[", "# #[").replace("##vso[", "# #vso[")
 
@@ -32,13 +43,13 @@ def escape_markdown(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9 ]", lambda found: f"&#{ord(found[0])};", text)
 
 
-def id_literal(text: str) -> int | str:
+def as_json_id(text: str) -> int | str:
     """Return an id as it is in JSON: a number if it can be one."""
     return int(text) if re.fullmatch(r"0|[1-9][0-9]*", text) else text
 
 
 def plural(count: int, noun: str) -> str:
-    """Return the count with its noun: 1 baseline, 2 vulnerabilities."""
+    """Return the count with its noun: 1 baseline, 2 vulnerabilities, no tests."""
     if count != 1:
         noun = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{count} {noun}"
+    return f"{count or 'no'} {noun}"

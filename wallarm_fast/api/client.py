@@ -4,42 +4,26 @@ import logging
 import ssl
 import threading
 from collections.abc import Mapping
-from typing import Literal, NoReturn, Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 import httpx
 
 from wallarm_fast import __version__
-from wallarm_fast.api.connection import CLOUDS, Connection, port_of
-from wallarm_fast.api.progress import Progress
-from wallarm_fast.api.responses import MAX_ANSWER_BYTES, Envelope, TestRun, decompress, parse_id
-from wallarm_fast.api.retry import TransientError, parse_retry_after
+from wallarm_fast.api.connection import Connection
+from wallarm_fast.api.failures import connection_failure, response_failure
+from wallarm_fast.api.responses import Envelope
+from wallarm_fast.api.retry import TransientError
+from wallarm_fast.api.test_run import TestRun
 from wallarm_fast.api.transport import Transport
-from wallarm_fast.clock import Clock, Deadline
-from wallarm_fast.errors import (
-    InputError,
-    RefusedError,
-    RunNotFoundError,
-    TokenRefusedError,
-    UnknownCallError,
-    UnreachableError,
-)
+from wallarm_fast.clock import Deadline
+from wallarm_fast.errors import DeadlineError, InputError, RefusedError
 
 MAX_CONNECTIONS = 64
 MAX_REQUEST_SECONDS = 30.0
 TOKEN_HEADER = "X-WallarmAPI-Token"  # noqa: S105 - a name, not a token
-
-_NOT_FOUND = 404
-_METHOD_NOT_ALLOWED = 405
-_PROXY_AUTHENTICATION_REQUIRED = 407
-_TOKEN_REFUSED = {401, 403}
-_RETRIED = {408, 423, 425, 429}
-_TURNED_AWAY = {423, 429}
-_FIRST_ERROR = 400
-_FIRST_SERVER_ERROR = 500
-_LAST_ERROR = 599
-# What OpenSSL says of an answer that is not TLS; it depends on the version and on the answer.
-_NOT_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "UNKNOWN_PROTOCOL"}
+# A parsed response takes many times the memory of its text.
+_MAX_PARSED_AT_ONCE = 2
 _log = logging.getLogger(__name__)
 
 
@@ -47,33 +31,25 @@ class WallarmClient:
     """Makes the calls of one API server with one token. A context manager; threads may share it.
 
     Every call makes one request. It raises TransientError for a failure that is worth retrying, otherwise
-    TokenRefusedError, RunNotFoundError (404, which may also mean that the API does not know the call),
-    UnknownCallError (405), RefusedError or UnreachableError (an error of TLS, or a proxy's refusal).
+    TokenRefusedError, NotFoundError (404, which may also mean that the API does not have the call),
+    UnknownCallError (405), RefusedError, UnreachableError (an error of TLS, or a proxy's refusal) or
+    DeadlineError if there is no time left.
     """
 
     def __init__(self, connection: Connection, deadline: Deadline) -> None:
         self.connection = connection
-        self._token = connection.token
-        self._deadline = deadline
-        self._clock: Clock = deadline.clock
+        self.deadline = deadline
         self._turns = threading.Semaphore(MAX_CONNECTIONS)
-        url = urlsplit(connection.base_url)
-        self._server = url.netloc if url.port else f"{url.netloc}:{port_of(url)}"
-        if connection.proxy:
-            self._server += f" through the proxy {urlsplit(connection.proxy).netloc.rpartition('@')[2]}"
-        # The trust store of the system, not that of certifi, which is httpx's default.
-        trust = ssl.create_default_context()
-        if connection.ca_certificates:
-            trust.load_verify_locations(cadata=connection.ca_certificates)
+        self._parsers = threading.Semaphore(_MAX_PARSED_AT_ONCE)
+        transport = Transport(_make_trust(connection), connection.proxy, deadline.clock, MAX_CONNECTIONS)
         try:
             self._http = httpx.Client(
                 base_url=connection.base_url,
-                transport=Transport(trust, connection.proxy, self._clock),
+                transport=transport,
                 headers={
                     TOKEN_HEADER: connection.token,
                     "Accept": "application/json",
                     "Accept-Encoding": "identity",
-                    # What a server sends after an answer must not be taken for the next one.
                     "Connection": "close",
                     "User-Agent": f"wallarm-fast-stop-recording/{__version__}",
                 },
@@ -92,164 +68,88 @@ class WallarmClient:
 
     def get_test_run(self, test_run_id: str) -> TestRun:
         """GET /v1/test_run/{id}: the state of a test run."""
-        return TestRun.read(self._get(test_run_id), self._token, test_run_id)
-
-    def get_progress(self, test_run_id: str) -> Progress:
-        """GET /v1/test_run/{id}: how far its security tests are."""
-        return Progress.read(self._get(test_run_id), self._token, test_run_id)
+        return self._request("GET", f"/v1/test_run/{test_run_id}", test_run_id, required=True)
 
     def stop_test_run(self, test_run_id: str) -> TestRun:
-        """POST /v1/test_run/{id}/action/stop: stop recording. The answer may say nothing about the run."""
-        body = self._request("POST", f"/v1/test_run/{test_run_id}/action/stop")
-        return TestRun.read(body, self._token, test_run_id)
+        """POST /v1/test_run/{id}/action/stop: stop recording. The response may say nothing about the run."""
+        return self._request("POST", f"/v1/test_run/{test_run_id}/action/stop", test_run_id)
 
     def stop_test_record(self, test_record_id: str, test_run_id: str) -> TestRun:
-        """POST /v1/test_record/{id}/action/stop: the same, by test record; the answer may be about either."""
-        body = self._request("POST", f"/v1/test_record/{test_record_id}/action/stop")
-        return TestRun.read(body, self._token, test_run_id, test_record_id)
+        """POST /v1/test_record/{id}/action/stop: by test record; the response may be of either."""
+        path = f"/v1/test_record/{test_record_id}/action/stop"
+        return self._request("POST", path, test_run_id, test_record_id)
 
-    def copy_test_run(self, fields: Mapping[str, object]) -> str:
-        """POST /v1/test_run with a `test_record_id` among the fields: copy a run; return its id."""
-        body = self._request("POST", "/v1/test_run", fields, unknown="test record")
-        test_run_id = parse_id(body.get("id"), self._token) if isinstance(body, dict) else None
-        if test_run_id is None:
-            raise TransientError(RefusedError, "the answer names no test run")
-        return test_run_id
-
-    def _get(self, test_run_id: str) -> Mapping[str, object]:
-        body = self._request("GET", f"/v1/test_run/{test_run_id}")
-        if not isinstance(body, dict):
-            raise TransientError(RefusedError, "the answer is not a test run")
-        return body
+    def create_test_run(self, fields: Mapping[str, object]) -> TestRun:
+        """POST /v1/test_run: create a run, or copy one if there is a `test_record_id` among the fields."""
+        resource = "test record" if "test_record_id" in fields else ""
+        run = self._request("POST", "/v1/test_run", fields=fields, resource=resource)
+        if run.id is None:
+            raise TransientError(RefusedError, "no id of a test run in the response")
+        return run
 
     def _request(
         self,
         method: Literal["GET", "POST"],
         path: str,
+        *ids: str,
         fields: Mapping[str, object] | None = None,
-        *,
-        unknown: str = "test run",
-    ) -> object:
-        """Make a request and return the body of the envelope, None if a good answer has none.
+        resource: str = "test run",
+        required: bool = False,
+    ) -> TestRun:
+        """Make a request and return the test run in its response, which must be one of these ids.
 
-        `fields` are sent as JSON; a 404 says that this is `unknown`.
+        `fields` are sent as JSON; a 404 says that the `resource` was not found, if there is one. Unless it is
+        `required`, there may be no test run in a good response.
         """
-        started = self._clock.monotonic()
+        clock, started = self.deadline.clock, self.deadline.clock.monotonic()
         try:
-            response, content = self._send(method, path, fields)
+            response = self._send(method, path, fields)
         except httpx.TransportError as error:
             _log.debug("%s %s -> %s", method, path, type(error).__name__)
-            self._raise_for_connection(error)
-        seconds = self._clock.monotonic() - started
+            raise connection_failure(error, self.connection) from None
+        seconds = clock.monotonic() - started
         _log.debug("%s %s -> %d in %.3f s", method, path, response.status_code, seconds)
-        envelope = _read_envelope(content, response.headers.get("Content-Encoding", ""))
-        code = response.status_code
-        if envelope and envelope.status and envelope.status >= _FIRST_ERROR:
-            code = min(envelope.status, _LAST_ERROR)
-        if not httpx.codes.is_success(code):
-            detail = envelope.detail(self._token) if envelope else ""
-            detail = f"HTTP {code}: {detail}" if detail else f"HTTP {code}"
-            self._raise_for_status(code, detail, response, unknown)
-        if envelope is None:
-            raise TransientError(
-                RefusedError, "the answer cannot be read: it is not JSON, too long or damaged"
-            )
-        return envelope.body
+        with self._parsers:
+            try:
+                envelope = Envelope.parse(response.content)
+            except ValueError:
+                envelope = None
+            if failure := response_failure(response, envelope, self.connection, clock.wall(), resource):
+                raise failure
+            body = envelope.body if envelope else None
+            if required and not isinstance(body, dict):
+                raise TransientError(RefusedError, "no test run in the response")
+            return TestRun.parse(body, self.connection.token, *ids)
 
-    def _send(
-        self, method: str, path: str, fields: Mapping[str, object] | None
-    ) -> tuple[httpx.Response, bytes]:
-        """Return the response and its content, which is read only as far as shows that it is too long.
+    def _send(self, method: str, path: str, fields: Mapping[str, object] | None) -> httpx.Response:
+        """Send a request when it is its turn.
 
-        Connecting and answering may each take half of the time left, so that a silent server leaves time to
-        look at the run.
+        Connecting and responding may each take half of the time left, so that a silent server leaves time to
+        fetch the run.
         """
-        # Waiting here and not in httpx, whose time for it grows with the square of the requests that wait.
-        its_turn = self._turns.acquire(timeout=self._deadline.remaining())
+        # Waiting here and not in the pool, whose time for it grows with the square of the requests that wait.
+        its_turn = self._turns.acquire(timeout=self.deadline.remaining())
         try:
-            left = self._deadline.remaining()
+            left = self.deadline.remaining()
             if not its_turn or not left:
-                raise UnreachableError("time is up; raise timeout, or try again later")
+                raise DeadlineError("no time left for a request").hint("increase timeout, or try again later")
             seconds = min(MAX_REQUEST_SECONDS, left / 2)
-            with self._http.stream(method, path, json=fields, timeout=seconds) as response:
-                content = bytearray()
-                for chunk in response.iter_raw():
-                    content += chunk
-                    if len(content) > MAX_ANSWER_BYTES:
-                        break
+            return self._http.request(method, path, json=fields, timeout=seconds)
         finally:
             if its_turn:
                 self._turns.release()
-        return response, bytes(content)
-
-    def _raise_for_connection(self, error: httpx.TransportError) -> NoReturn:
-        # What cannot pass is not retried.
-        match _tls_error(error):
-            case ssl.SSLCertVerificationError() as problem:
-                reason = problem.verify_message or "verification failed"
-                raise UnreachableError(
-                    f"the TLS certificate of {self._server} is not trusted ({reason}); check api_host, "
-                    "or name the certificate of its CA in ca_cert"
-                ) from None
-            case ssl.SSLError(reason=reason) if reason in _NOT_TLS:
-                raise UnreachableError(
-                    f"{self._server} does not speak TLS; check the port in api_host"
-                ) from None
-        if isinstance(error, httpx.ProxyError) and str(error).startswith(f"{_PROXY_AUTHENTICATION_REQUIRED}"):
-            self._raise_for_proxy()
-        not_sent = isinstance(
-            error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError
-        )
-        # What follows the colon comes from the server. A proxy may say a lot, but it never has the token.
-        words = str(error).partition(":")[0] if isinstance(error, httpx.ProtocolError) else str(error)[:200]
-        reason = "timed out" if isinstance(error, httpx.TimeoutException) else words or type(error).__name__
-        action = "no connection to" if not_sent else "no complete answer from"
-        raise TransientError(
-            UnreachableError, f"{action} {self._server}: {reason}", may_have_acted=not not_sent
-        ) from None
-
-    def _raise_for_proxy(self) -> NoReturn:
-        raise UnreachableError(
-            f"no connection to {self._server}: the proxy refused the credentials (HTTP 407); check user and "
-            "password in HTTPS_PROXY or HTTP_PROXY"
-        ) from None
-
-    def _raise_for_status(self, code: int, detail: str, response: httpx.Response, unknown: str) -> NoReturn:
-        if code in _TOKEN_REFUSED:
-            raise TokenRefusedError(
-                f"{self._server} refused the token ({detail}); check that it is a FAST node token and that "
-                f"cloud_region ({', '.join(CLOUDS)}) or api_host is that of its cloud"
-            )
-        if code in _RETRIED or code >= _FIRST_SERVER_ERROR:
-            raise TransientError(
-                UnreachableError,
-                f"the API answered {detail}",
-                retry_after=parse_retry_after(response.headers.get("Retry-After", ""), self._clock.wall()),
-                may_have_acted=code not in _TURNED_AWAY,
-            )
-        if code == _NOT_FOUND:
-            raise RunNotFoundError(
-                f"{self._server} knows no such {unknown} ({detail}); "
-                f"check {unknown.replace(' ', '_')}_id and cloud_region (or api_host)"
-            )
-        if code == _PROXY_AUTHENTICATION_REQUIRED and self.connection.proxy:
-            self._raise_for_proxy()
-        if httpx.codes.is_redirect(code):
-            raise RefusedError(
-                f"the API answered with a redirect ({detail}), which is not followed; check api_host"
-            )
-        error = UnknownCallError if code == _METHOD_NOT_ALLOWED else RefusedError
-        raise error(f"the API refused the request ({detail})")
 
 
-def _read_envelope(content: bytes, encoding: str) -> Envelope | None:
-    try:
-        return Envelope.read(decompress(content, encoding))
-    except ValueError:
-        return None
+def _make_trust(connection: Connection) -> ssl.SSLContext:
+    """Return what verifies certificates, as curl does: chain, dates and host name.
 
-
-def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
-    while error is not None and not isinstance(error, ssl.SSLError):
-        error = error.__cause__ or error.__context__
-    return error
+    ssl.create_default_context is stricter from Python 3.13 on: it refuses certificates of many companies.
+    A chain may end at any certificate that is trusted: an intermediate or the server's own, too.
+    """
+    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trust.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if "https" in (urlsplit(connection.base_url).scheme, urlsplit(connection.proxy or "").scheme):
+        trust.load_default_certs()
+    if connection.ca_certificates:
+        trust.load_verify_locations(cadata=connection.ca_certificates)
+    return trust

@@ -1,7 +1,7 @@
 """Where the API is, and how to connect to it."""
 
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, urlsplit
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,6 @@ class Cloud:
 CLOUDS = {
     "us": Cloud("us1.api.wallarm.com", "https://us1.my.wallarm.com"),
     "eu": Cloud("api.wallarm.com", "https://my.wallarm.com"),
-    "me": Cloud("me1.api.wallarm.com", "https://me1.my.wallarm.com"),
 }
 
 
@@ -32,6 +31,21 @@ class Connection:
     proxy: str | None = field(default=None, repr=False)
     portal: str | None = None
 
+    @property
+    def server(self) -> str:
+        """Host and port of the API."""
+        return _host_and_port(urlsplit(self.base_url))
+
+    @property
+    def proxy_server(self) -> str | None:
+        """Host and port of the proxy."""
+        return self.proxy and _host_and_port(urlsplit(self.proxy))
+
+    @property
+    def route(self) -> str:
+        """Host and port of the API and, if there is one, of the proxy."""
+        return f"{self.server} through the proxy {self.proxy_server}" if self.proxy else self.server
+
     def run_url(self, test_run_id: str) -> str | None:
         """Return the address of the test run's page, or None if the API server belongs to no known cloud."""
         return self.portal and f"{self.portal}/testing/testruns/{test_run_id}"
@@ -40,3 +54,9 @@ class Connection:
 def port_of(url: SplitResult) -> int:
     """Return the port of an http or https URL, which may be the default one."""
     return url.port or (443 if url.scheme == "https" else 80)
+
+
+def _host_and_port(url: SplitResult) -> str:
+    """Return both without user and password."""
+    host = url.netloc.rpartition("@")[2]
+    return host if url.port else f"{host}:{port_of(url)}"

@@ -1,22 +1,69 @@
 """The inputs that say where the API is and how to reach it; every step has them."""
 
+import math
+import os.path
+from dataclasses import dataclass
+from urllib.parse import SplitResult
+
 from wallarm_fast.api.connection import CLOUDS, Cloud, Connection
 from wallarm_fast.inputs import parsers
 from wallarm_fast.inputs.proxy import read_proxy
-from wallarm_fast.inputs.table import Input, InputReader
+from wallarm_fast.inputs.table import TOKEN, Input, InputReader
 
 USE_SSL_VARIABLE = "WALLARM_API_USE_SSL"
-_REGIONS = f"{', '.join(list(CLOUDS)[:-1])} or {list(CLOUDS)[-1]}"
+REGIONS = " or ".join(CLOUDS)
+_CLOUDS = " or ".join(f"{region} ({cloud.api_host})" for region, cloud in CLOUDS.items())
+# Variables of curl and requests.
+_OF_OTHER_TOOLS = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
-CLOUD_REGION = Input("WALLARM_CLOUD_REGION", "us", _REGIONS)
-API_HOST = Input("WALLARM_API_HOST", "", "host, host:port or base URL of the API; overrides the region")
-CA_CERT = Input("STOP_RECORDING_CA_CERT", "", "additional certificates to trust: PEM file or PEM text")
+CONNECTION_INPUTS = {
+    "token": TOKEN,
+    "cloud_region": Input("WALLARM_CLOUD_REGION", f"Wallarm cloud: {_CLOUDS}", "us", type="region"),
+    "api_host": Input(
+        "WALLARM_API_HOST",
+        "host, host:port or base URL of the API, with or without /v1; overrides cloud_region",
+        otherwise="from cloud_region",
+    ),
+    "ca_cert": Input(
+        "WALLARM_CA_CERT",
+        "additional certificates to trust: path of a PEM file, relative to the working directory, or the PEM "
+        "text itself",
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every step needs: the connection, and the seconds for the whole step."""
+
+    connection: Connection
+    timeout: float
+
+
+def read_timeout(reader: InputReader) -> float:
+    """Read the input timeout."""
+    return reader.read("timeout", parsers.parse_timeout, math.inf)
 
 
 def read_connection(reader: InputReader) -> Connection:
     """Read the inputs token, cloud_region, api_host and ca_cert."""
-    cloud = reader.read("cloud_region", _parse_cloud, CLOUDS["us"])
-    url = reader.read_optional("api_host", parsers.parse_base_url) or parsers.parse_base_url(cloud.api_host)
+    cloud = reader.read("cloud_region", _parse_region, CLOUDS["us"])
+    url = reader.read_optional("api_host", parsers.parse_base_url)
+    if url and reader.is_given("cloud_region") and _host(url) != cloud.api_host:
+        reader.warn(f"cloud_region is ignored, since api_host is set to {url.hostname}")
+    url = url or parsers.parse_base_url(cloud.api_host)
+    _check_encryption(reader, url)
+    return Connection(
+        base_url=url.geturl(),
+        token=reader.token,
+        ca_certificates=_read_certificates(reader),
+        proxy=read_proxy(reader, url),
+        portal=next((cloud.portal for cloud in CLOUDS.values() if cloud.api_host == _host(url)), None),
+    )
+
+
+def _check_encryption(reader: InputReader, url: SplitResult) -> None:
+    """Reject an address that would send the token unencrypted, unless that is accepted."""
     unencrypted = url.scheme == "http" and not parsers.is_loopback(url.hostname or "")
     use_ssl = reader.environ.get(USE_SSL_VARIABLE, "").strip() or "true"
     if reader.check(USE_SSL_VARIABLE, use_ssl, parsers.parse_boolean, fallback=False) and unencrypted:
@@ -26,17 +73,29 @@ def read_connection(reader: InputReader) -> Connection:
             f"{USE_SSL_VARIABLE}=false",
         )
     elif unencrypted:
-        reader.warnings.append(f"the token is sent unencrypted to {url.hostname}")
-    return Connection(
-        base_url=url.geturl(),
-        token=reader.token,
-        ca_certificates=reader.read_optional("ca_cert", parsers.parse_certificates),
-        proxy=read_proxy(reader, url),
-        portal=next((cloud.portal for cloud in CLOUDS.values() if cloud.api_host == url.hostname), None),
-    )
+        reader.warn(f"the token is sent unencrypted to {url.hostname}")
 
 
-def _parse_cloud(region: str) -> Cloud:
+def _read_certificates(reader: InputReader) -> str | None:
+    """Read ca_cert; warns of variables that name certificates and have no effect."""
+    for variable in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        path = reader.environ.get(variable)
+        if path and not os.path.exists(path):  # noqa: PTH110 - also False for a path that cannot be
+            reader.warn(f"{variable} names {parsers.quote(path)}, which does not exist")
+    if not reader.given("ca_cert"):
+        for variable in _OF_OTHER_TOOLS:
+            if reader.environ.get(variable):
+                reader.warn(
+                    f"{variable} is not used; to trust its certificates, set ca_cert (WALLARM_CA_CERT)"
+                )
+    return reader.read_optional("ca_cert", parsers.parse_certificates)
+
+
+def _host(url: SplitResult) -> str:
+    return (url.hostname or "").rstrip(".")
+
+
+def _parse_region(region: str) -> Cloud:
     if cloud := CLOUDS.get(region.lower()):
         return cloud
-    raise ValueError(f"must be {_REGIONS}, not {parsers.quote(region)}")
+    raise ValueError(f"must be {REGIONS}, not {parsers.quote(region)}")

@@ -1,27 +1,68 @@
-"""The files that a step is to write, checked before it does anything."""
+"""The files that a step is to write, checked first of all. One that is rejected is never touched."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from wallarm_fast.inputs import parsers
-from wallarm_fast.inputs.table import InputReader
+from wallarm_fast.inputs.table import Input, read_input
 from wallarm_fast.platforms.detection import Platform
-from wallarm_fast.platforms.files import check_writable
+from wallarm_fast.platforms.files import identify_file, prepare_file
+
+# Without these the step does its work all the same, unless it is what it is for.
+_OPTIONAL = {"GITHUB_STEP_SUMMARY", "GITHUB_ENV"}
 
 
-def check_output_files(reader: InputReader, platform: Platform) -> None:
-    """Check that the outputs can be written."""
-    if platform.kind == "github" and not platform.github_output:
-        reader.reject("GITHUB_OUTPUT", "is not set, so the outputs would be lost")
-    check_file(reader, "GITHUB_OUTPUT", platform.github_output)
-    check_file(reader, "output_file", platform.output_file)
+@dataclass(frozen=True)
+class OutputFiles:
+    """The paths that can be written, and what is wrong with the others, by variables and names of inputs."""
+
+    paths: Mapping[str, str]
+    problems: Mapping[str, str] = field(default_factory=dict)
 
 
-def check_file(reader: InputReader, name: str, path: str | None) -> None:
-    """Check that the file can be written, if there is one."""
-    if path:
-        reader.check(name, path, _check_writable, None)
+def find_output_files(
+    environ: Mapping[str, str], table: Mapping[str, Input], platform: Platform, *, exports: bool
+) -> OutputFiles:
+    """Return the files of the platform, and those of the inputs that name files, in the order of the table.
+
+    `exports` tells whether the step sets variables for later steps of the job.
+    """
+    wanted = {**platform.files, **_name_files(environ, table, platform)}
+    optional = _OPTIONAL - {"GITHUB_ENV"} if exports else _OPTIONAL
+    paths: dict[str, str] = {}
+    problems: dict[str, str] = {}
+    if platform.kind == "github" and "GITHUB_OUTPUT" not in wanted:
+        problems["GITHUB_OUTPUT"] = "is not set, so the outputs would be lost"
+    taken = set[object]()
+    for name, path in wanted.items():
+        try:
+            for secret in platform.secrets:
+                parsers.refuse_token(path, secret)
+            taken.add(_identify_new(path, taken))
+            if name not in optional:
+                prepare_file(path, make_folder=name in table)
+        except OSError as error:
+            problems[name] = f"{parsers.quote(path)} cannot be written: {error.strerror}"
+        except ValueError as problem:
+            problems[name] = str(problem)
+        else:
+            paths[name] = path
+    return OutputFiles(paths, problems)
 
 
-def _check_writable(path: str) -> None:
-    try:
-        check_writable(path)
-    except OSError as error:
-        raise ValueError(f"{parsers.quote(path)} cannot be written: {error.strerror}") from None
+def _name_files(
+    environ: Mapping[str, str], table: Mapping[str, Input], platform: Platform
+) -> Mapping[str, str]:
+    """Return the paths that inputs name, or the defaults in GitLab CI."""
+    defaults = {name: spec.gitlab_file if platform.kind == "gitlab" else "" for name, spec in table.items()}
+    files = [(name, spec) for name, spec in table.items() if spec.type == "file"]
+    paths = {name: read_input(environ, name, spec) or defaults[name] for name, spec in files}
+    return {name: path for name, path in paths.items() if path}
+
+
+def _identify_new(path: str, taken: Collection[object]) -> object:
+    """Return what identifies the file; raises ValueError if it is that of another output."""
+    identity = identify_file(path)
+    if identity is not None and identity in taken:
+        raise ValueError(f"{parsers.quote(path)} is also an output file; choose another path")
+    return identity

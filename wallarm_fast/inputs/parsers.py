@@ -19,7 +19,7 @@ _NETLOC = re.compile(r"(\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]|[^\[\]:]+)(:[0-9]{1,5})
 _HOST_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"(?=.{{1,253}}\Z){_HOST_LABEL}(\.{_HOST_LABEL})*\.?")
 _URL_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?")
-_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----([^-]+)-----END CERTIFICATE-----")
 _BOOLEANS = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(
     ("false", "no", "off", "0"), False
 )
@@ -33,8 +33,16 @@ def parse_token(text: str) -> str:
     """Check that the token is not empty and fits into an HTTP header."""
     if not text:
         raise ValueError(
-            "is required; give the input token, or set WALLARM_API_TOKEN or WALLARM_API_TOKEN_FILE "
+            "is required; pass the input token, or set WALLARM_API_TOKEN or WALLARM_API_TOKEN_FILE "
             "(is the secret defined, and available to this job?)"
+        )
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        raise ValueError(
+            "is in quotes, which are taken as a part of it (as in a file for --env-file); remove them"
+        )
+    if _is_file(text):
+        raise ValueError(
+            "is the path of a file (a GitLab variable of type File?); set WALLARM_API_TOKEN_FILE to the path"
         )
     if not _TOKEN.fullmatch(text):
         raise ValueError(
@@ -42,6 +50,12 @@ def parse_token(text: str) -> str:
             "copy it again, without line breaks"
         )
     return text
+
+
+def refuse_token(text: str, token: str) -> None:
+    """Raise ValueError if the text contains the token, which is not to be shown."""
+    if token and token in text:
+        raise ValueError('contains the token; pass the token only in the input "token"')
 
 
 def parse_test_run_ids(text: str) -> tuple[str, ...]:
@@ -61,7 +75,7 @@ def _parse_ids(text: str, name: str, job: str) -> tuple[str, ...]:
         ids = [part for part in re.split(r"[\s,]+", text) if part]
     if not ids or ids == ["null"]:  # what jq prints of nothing
         raise ValueError(
-            f"is required; give the input {name}, or set {name.upper()} "
+            f"is required; pass the input {name}, or set {name.upper()} "
             f"(did the {job} job define this output?)"
         )
     for position, value in enumerate(ids, start=1):
@@ -112,6 +126,13 @@ def parse_whole_number(text: str, least: int = 0, most: int | None = None) -> in
     return int(text)
 
 
+def parse_limit(text: str, most: int, least: int = 1) -> int | None:
+    """Parse a whole number in these limits; 0 is None, the default."""
+    if _WHOLE_NUMBER.fullmatch(text) and not int(text):
+        return None
+    return parse_whole_number(text, least, most)
+
+
 def parse_boolean(text: str) -> bool:
     """Parse true or false, in any case; yes, no, on, off, 1 and 0 are accepted, too."""
     if (value := _BOOLEANS.get(text.lower())) is None:
@@ -121,7 +142,7 @@ def parse_boolean(text: str) -> bool:
 
 def parse_base_url(text: str) -> SplitResult:
     """Parse a host, host:port or base URL; the default scheme is https."""
-    advice = "give a host, host:port or base URL such as https://us1.api.wallarm.com"
+    advice = "use a host, host:port or base URL such as https://us1.api.wallarm.com"
     url = None
     if text.isascii() and text.isprintable() and not re.search(r"[\s@?#\\]", text):
         text = f"[{text}]" if _is_ipv6(text) else text
@@ -148,7 +169,7 @@ def parse_proxy(text: str) -> str:
     except ValueError:
         valid = False
     if not valid or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("is not the address of an HTTP proxy; give one such as http://proxy.example:3128")
+        raise ValueError("is not the address of an HTTP proxy; use one such as http://proxy.example:3128")
     return url.geturl()
 
 
@@ -162,12 +183,16 @@ def is_loopback(host: str) -> bool:
 
 def parse_certificates(text: str) -> str:
     """Return the PEM certificates in the text, or in the file that it names."""
-    advice = "give the path of a PEM file (relative to the working directory) or the PEM text itself"
+    advice = "use the path of a PEM file (relative to the working directory) or the PEM text itself"
     try:
         content = text if "-----BEGIN" in text else read_small_file(text)
     except ValueError as problem:
         raise ValueError(f"the file {quote(text)} {problem}; {advice}") from None
-    pem = "\n".join(_CERTIFICATE.findall(content))
+    # On the way through an environment file, line breaks become \n or blanks.
+    pem = ""
+    for body in _CERTIFICATE.findall(content):
+        lines = re.findall(".{1,64}", re.sub(r"\\[rn]|\s", "", body))
+        pem += "\n".join(["-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""])
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
     except (ValueError, ssl.SSLError):  # ValueError: there is none
@@ -190,6 +215,13 @@ def read_small_file(path: str) -> str:
 def quote(text: str) -> str:
     """Return the text in quotes, shortened if it is long."""
     return repr(text if len(text) <= _QUOTED_LENGTH else f"{text[:_QUOTED_LENGTH]}...")
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _parse_list(text: str) -> list[str]:

@@ -12,8 +12,11 @@ from wallarm_fast.inputs.table import InputReader
 def read_proxy(reader: InputReader, url: SplitResult) -> str | None:
     """Return the URL of the proxy for this address of the API, or None for a direct connection.
 
-    Reads HTTPS_PROXY or HTTP_PROXY, ALL_PROXY and NO_PROXY, in lower case first, as curl does.
+    Reads HTTPS_PROXY or HTTP_PROXY, ALL_PROXY and NO_PROXY, in lower case first, as curl does. A plain http://
+    address of this machine is direct: the token never leaves the machine unencrypted.
     """
+    if url.scheme == "http" and parsers.is_loopback(url.hostname or ""):
+        return None
     for name in (f"{url.scheme}_proxy", "all_proxy"):
         for variable in (name, name.upper()):
             if value := reader.environ.get(variable, "").strip():

@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
 
 from wallarm_fast.errors import InputError
 from wallarm_fast.inputs import parsers
@@ -11,19 +11,27 @@ from wallarm_fast.inputs import parsers
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 TOKEN_FILE_VARIABLE = "WALLARM_API_TOKEN_FILE"  # noqa: S105 - a name, not a token
+Type = Literal["string", "list", "region", "boolean", "integer", "float", "file"]
 
 
 @dataclass(frozen=True)
 class Input:
-    """An input: the environment variable that may stand in for it, its default and its meaning in a line."""
+    """An input: the environment variable that may stand in for it, its meaning in a line, and its default.
+
+    `otherwise` says in words what happens without a value and a default, `gitlab_file` is the default in
+    GitLab CI of a file.
+    """
 
     variable: str
-    default: str
     meaning: str
+    default: str = ""
+    otherwise: str = "none"
+    type: Type = "string"
+    gitlab_file: str = ""
 
 
 # Every step has these.
-TOKEN = Input("WALLARM_API_TOKEN", "", "FAST node token (required)")
+TOKEN = Input("WALLARM_API_TOKEN", "FAST node token", otherwise="required")
 
 
 def read_input(environ: Mapping[str, str], name: str, spec: Input) -> str:
@@ -60,22 +68,28 @@ class InputReader:
         except ValueError as problem:
             self.reject("token", str(problem))
 
+    def given(self, name: str) -> str:
+        """Return the text of an input, valid or not, or its default."""
+        return read_input(self.environ, name, self.table[name])
+
+    def is_given(self, name: str) -> bool:
+        """Tell whether an input has a value of its own, valid or not."""
+        return bool(read_input(self.environ, name, replace(self.table[name], default="")))
+
     def read(self, name: str, parse: Callable[[str], _T], fallback: _T) -> _T:
         """Return the parsed value of an input; if it is invalid, note that and return the fallback."""
-        return self.check(name, read_input(self.environ, name, self.table[name]), parse, fallback)
+        return self.check(name, self.given(name), parse, fallback)
 
     def read_optional(self, name: str, parse: Callable[[str], _T]) -> _T | None:
         """Return the parsed value of an input, or None if it is invalid or has neither value nor default."""
-        text = read_input(self.environ, name, self.table[name])
+        text = self.given(name)
         return self.check(name, text, parse, None) if text else None
 
     def check(self, name: str, text: str, parse: Callable[[str], _T], fallback: _T) -> _T:
         """Return the parsed text; if it is invalid, note that under this name and return the fallback."""
-        if self.token and self.token in text:
-            # Addresses, ids and invalid values are shown.
-            self.reject(name, "contains the token; give the token in the input token alone")
-            return fallback
         try:
+            # Addresses, ids and invalid values are shown.
+            parsers.refuse_token(text, self.token)
             return parse(text)
         except ValueError as problem:
             self.reject(name, str(problem))
@@ -85,6 +99,10 @@ class InputReader:
         """Note what is wrong with an input; names its environment variable, too."""
         variable = f" ({self.table[name].variable})" if name in self.table else ""
         self.problems.append(f"{name}{variable}: {problem}")
+
+    def warn(self, warning: str) -> None:
+        """Note what may not be meant."""
+        self.warnings.append(warning)
 
     def warn_of_unknown(self, prefix: str, known: Collection[str]) -> None:
         """Warn of variables with this prefix that are neither inputs nor known: they are misspelled."""
@@ -96,13 +114,13 @@ class InputReader:
 
                 close = difflib.get_close_matches(name.removeprefix(prefix), variables, n=1)
                 hint = f"; did you mean {variables[close[0]]}?" if close else ""
-                self.warnings.append(f"the variable {name} is unknown and ignored{hint}")
+                self.warn(f"the variable {name} is unknown and ignored{hint}")
 
-    def raise_problems(self) -> None:
-        """Raise InputError with all problems, if there are any."""
+    def finish(self) -> None:
+        """Log the warnings, which may explain the problems; raises InputError if there are any of these."""
+        for warning in self.warnings:
+            _log.warning("%s", warning)
         if self.problems:
-            for warning in self.warnings:  # they may explain the problems
-                _log.warning("%s", warning)
             raise InputError(*self.problems)
 
 

@@ -13,40 +13,32 @@ _PIPELINE_VARIABLES = (
     "CIRCLE_BUILD_NUM",
     "BITBUCKET_BUILD_NUMBER",
 )
+_GITHUB_FILES = ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_ENV")
 
 
 @dataclass(frozen=True)
 class Platform:
-    """A platform: the files it takes outputs from (None: there is none), and what its log must not show.
+    """A platform: the files it provides, by their variables, and what its log must not show.
 
     `pipeline` is the number of the pipeline, if it is known.
     """
 
     kind: Literal["github", "gitlab", "console"]
-    output_file: str | None
-    github_output: str | None
-    github_step_summary: str | None
+    files: Mapping[str, str]
     debug: bool
     pipeline: str | None
     secrets: tuple[str, ...] = field(repr=False)
 
 
-def detect_platform(
-    environ: Mapping[str, str], token: str, output_file: str, gitlab_output_file: str
-) -> Platform:
-    """Detect the platform by its environment variables. Never fails, so that it can report any error.
-
-    `output_file` is that of the input ("": not given), `gitlab_output_file` the default in GitLab CI.
-    """
+def detect_platform(environ: Mapping[str, str], token: str) -> Platform:
+    """Detect the platform by its environment variables. Never fails, so that it can report any error."""
     github = environ.get("GITHUB_ACTIONS") == "true"
     gitlab = not github and "GITLAB_CI" in environ  # gitlab-ci-local sets it to false
     pipeline = next((environ[name] for name in _PIPELINE_VARIABLES if environ.get(name)), "")
     return Platform(
         kind="github" if github else "gitlab" if gitlab else "console",
-        output_file=output_file or (gitlab_output_file if gitlab else None),
-        github_output=(environ.get("GITHUB_OUTPUT") or None) if github else None,
-        github_step_summary=(environ.get("GITHUB_STEP_SUMMARY") or None) if github else None,
-        pipeline=pipeline.encode(errors="replace").decode() or None,
+        files={name: environ[name] for name in _GITHUB_FILES if github and environ.get(name)},
         debug=environ.get("RUNNER_DEBUG") == "1" or environ.get("CI_DEBUG_TRACE") == "true",
+        pipeline=pipeline.encode(errors="replace").decode() or None,
         secrets=(token,) if token else (),
     )

@@ -1,6 +1,7 @@
 """Files for outputs."""
 
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,24 +30,51 @@ def write_dotenv(path: str, variables: Mapping[str, str]) -> None:
 def write_file(path: str, text: str, *, append: bool = False) -> None:
     """Write a file; raises OutputError, which names it, if that fails."""
     try:
-        check_not_fifo(path)
+        _check_not_fifo(path)
         with Path(path).open("a" if append else "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
     except OSError as error:
         raise OutputError(f"the file {path!r} cannot be written: {error.strerror}") from None
 
 
-def check_writable(path: str) -> None:
-    """Raise OSError if the file cannot be written. Opens it, since there is no other way to be sure."""
-    check_not_fifo(path)
+def prepare_file(path: str, *, make_folder: bool) -> None:
+    """Make sure that the file can be written, or raise OSError; a file that is not there is not made.
+
+    Opens it, since there is no other way to be sure. With `make_folder`, the folder of a relative path is made
+    too; that of an absolute path would be seen by nobody if this is a container.
+    """
+    _check_not_fifo(path)
     file = Path(path)
+    if make_folder and not file.is_absolute():
+        _make_folder(file.parent)
     existed = file.exists()
     file.open("a", encoding="utf-8").close()
-    if not existed:  # an empty file is not a report
-        file.unlink()
+    if not existed:  # an empty file is not a report; a link to it stays
+        file.resolve().unlink()
 
 
-def check_not_fifo(path: str) -> None:
+def identify_file(path: str) -> object:
+    """Return what is the same for all paths of a file, whether it exists or not; None for a device."""
+    real = os.path.realpath(path)
+    try:
+        found = Path(real).stat()
+    except OSError:
+        return real
+    return (found.st_dev, found.st_ino) if Path(real).is_file() else None
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder, owned as the one that it is in: in a container, that of a workspace is another."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir()
+    parent = folder.parent.stat()
+    if hasattr(os, "chown") and (parent.st_uid, parent.st_gid) != (os.geteuid(), os.getegid()):
+        os.chown(folder, parent.st_uid, parent.st_gid)
+
+
+def _check_not_fifo(path: str) -> None:
     """Raise OSError if the path is a named pipe: opening one could block forever."""
     if Path(path).is_fifo():
-        raise OSError(0, "it is a pipe; give a file")
+        raise OSError(0, "it is a pipe; use a file")

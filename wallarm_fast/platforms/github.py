@@ -1,11 +1,11 @@
-"""GitHub Actions: workflow commands, `GITHUB_OUTPUT` and the job summary.
+"""GitHub Actions: workflow commands, `GITHUB_OUTPUT`, `GITHUB_ENV` and the job summary.
 
 Imports two modules of actions-toolkit and not `actions_toolkit.core`, which would import requests.
 """
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -13,8 +13,9 @@ from actions_toolkit.command import Command
 from actions_toolkit.file_command import prepare_key_value_message
 
 from wallarm_fast.errors import OutputError
+from wallarm_fast.outputs.table import StepOutputs
 from wallarm_fast.platforms.files import write_file
-from wallarm_fast.platforms.reporter import Publication, Reporter
+from wallarm_fast.platforms.reporter import Reporter
 from wallarm_fast.text import sanitize_line
 
 _COMMANDS = {logging.DEBUG: "debug", logging.WARNING: "warning", logging.ERROR: "error"}
@@ -48,21 +49,25 @@ class GitHubReporter(Reporter):
         finally:
             self._issue("endgroup", "")
 
-    def write_summary(self, publication: Publication) -> None:
+    def write_summary(self, outputs: StepOutputs) -> None:
         """Append to the summary of the job."""
-        if self.platform.github_step_summary:
+        if "GITHUB_STEP_SUMMARY" in self.paths:
             try:
-                write_file(self.platform.github_step_summary, publication.summary, append=True)
+                write_file(self.paths["GITHUB_STEP_SUMMARY"], outputs.summary, append=True)
             except OutputError as error:
                 _log.warning("no job summary: %s", error)
 
-    def publish(self, publication: Publication) -> None:
-        """Append to the file of outputs; of an output that is there twice, the runner takes the last."""
-        if self.platform.github_output:
-            lines = (
-                prepare_key_value_message(name, value) + "\n" for name, value in publication.outputs.items()
-            )
-            write_file(self.platform.github_output, "".join(lines), append=True)
+    def publish(self, outputs: StepOutputs) -> None:
+        """Append to the files of outputs and variables; the runner takes the last value of a name."""
+        for variable, values in (("GITHUB_OUTPUT", outputs.values), ("GITHUB_ENV", outputs.environment)):
+            if values and variable in self.paths:
+                write_file(self.paths[variable], _key_values(values), append=True)
 
     def _issue(self, command: str, message: str) -> None:
         self.print_line(str(Command(command, {}, message)))
+
+
+def _key_values(values: Mapping[str, str]) -> str:
+    # The library writes the line ends of the machine, and the file has those of Unix everywhere.
+    lines = (prepare_key_value_message(name, value) for name, value in values.items())
+    return "".join(f"{line}\n" for line in lines).replace("\r\n", "\n")

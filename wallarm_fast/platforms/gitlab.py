@@ -1,18 +1,22 @@
-"""GitLab CI: the log of a console with a section that folds, and files that become reports of the job."""
+"""GitLab CI: the log of a console with a section, and files that become reports of the job."""
 
+import itertools
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from wallarm_fast.errors import OutputError
+from wallarm_fast.outputs.table import StepOutputs
 from wallarm_fast.platforms.console import ConsoleReporter
-from wallarm_fast.platforms.files import write_file
-from wallarm_fast.platforms.reporter import Publication
+from wallarm_fast.platforms.files import identify_file, write_file
 from wallarm_fast.text import sanitize_line
 
+# GitLab refuses an annotations report that is larger, or has more entries.
+_MAX_LINKS_BYTES = 80_000
+_MAX_LINKS = 1000
 _log = logging.getLogger(__name__)
 
 
@@ -21,25 +25,40 @@ class GitLabReporter(ConsoleReporter):
 
     @contextmanager
     def section(self, title: str) -> Iterator[None]:
-        """Fold the lines into a collapsed section (docs.gitlab.com, "Custom collapsible sections")."""
-        self._print_marker("section_start", "[collapsed=true]", sanitize_line(title, self.platform.secrets))
+        """Put the lines into a section, which is open (docs.gitlab.com, "Custom collapsible sections")."""
+        self._print_marker("section_start", sanitize_line(title, self.platform.secrets))
         try:
             yield
         finally:
-            self._print_marker("section_end", "", "")
+            self._print_marker("section_end", "")
 
-    def publish(self, publication: Publication) -> None:
+    def publish(self, outputs: StepOutputs) -> None:
         """Write the links, for `artifacts:reports:annotations`, next to the dotenv file."""
-        links = [{"external_link": {"label": label, "url": url}} for label, url in publication.links.items()]
-        if links and self.platform.output_file:
-            path = Path(self.platform.output_file).with_suffix(".links.json")
-            try:
-                write_file(str(path), json.dumps({"Wallarm FAST": links}))
-            except OutputError as error:
-                _log.warning("no links: %s", error)
+        if not outputs.links or "output_file" not in self.paths:
+            return
+        path = str(Path(self.paths["output_file"]).with_suffix(".links.json"))
+        if identify_file(path) in map(identify_file, self.paths.values()):
+            _log.warning("no links: the file %r is also an output file", path)
+            return
+        try:
+            write_file(path, _to_annotations(outputs.links))
+        except OutputError as error:
+            _log.warning("no links: %s", error)
 
-    def print_outputs(self, publication: Publication) -> None:
+    def print_outputs(self, outputs: StepOutputs) -> None:
         """Print nothing: the outputs are in the dotenv file."""
 
-    def _print_marker(self, event: str, options: str, title: str) -> None:
-        self.print_line(f"\x1b[0K{event}:{int(time.time())}:wallarm_fast{options}\r\x1b[0K{title}")
+    def _print_marker(self, event: str, title: str) -> None:
+        self.print_line(f"\x1b[0K{event}:{int(time.time())}:wallarm_fast\r\x1b[0K{title}")
+
+
+def _to_annotations(links: Mapping[str, str]) -> str:
+    """Return as many of the links as GitLab takes."""
+    kept, size = [], 100
+    for label, url in itertools.islice(links.items(), _MAX_LINKS):
+        link = {"external_link": {"label": label, "url": url}}
+        size += len(json.dumps(link)) + 2
+        if size > _MAX_LINKS_BYTES:
+            break
+        kept.append(link)
+    return json.dumps({"Wallarm FAST": kept})

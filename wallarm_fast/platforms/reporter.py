@@ -6,11 +6,12 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Self, TextIO
 
+from wallarm_fast.clock import Deadline
 from wallarm_fast.errors import OutputError
+from wallarm_fast.outputs.table import StepOutputs
 from wallarm_fast.parallel import start_thread
 from wallarm_fast.platforms.detection import Platform
 from wallarm_fast.platforms.files import write_dotenv, write_file
@@ -22,30 +23,17 @@ _LINES_AT_ONCE = 20
 _package_log = logging.getLogger("wallarm_fast")
 
 
-@dataclass(frozen=True)
-class Publication:
-    """What a step hands to the platform.
-
-    `outputs` are the outputs of a GitHub action, `variables` the same for a dotenv file, `summary` is
-    Markdown, `links` are addresses by their labels, and `files` texts by their paths.
-    """
-
-    outputs: Mapping[str, str]
-    variables: Mapping[str, str]
-    summary: str = ""
-    links: Mapping[str, str] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
-
-
 class Reporter(logging.Handler, ABC):
     """Prints the log of the package and writes outputs. A context manager: it logs until its end.
 
-    Every line passes through `emit`, which makes it safe to print.
+    Every line passes through `emit`, which makes it safe to print. `paths` are the files that may be written,
+    by the variables and the inputs that name them.
     """
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, paths: Mapping[str, str]) -> None:
         super().__init__(logging.DEBUG if platform.debug else logging.INFO)
         self.platform = platform
+        self.paths = paths
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._printed = threading.Event()
         self._in_background = False
@@ -62,9 +50,6 @@ class Reporter(logging.Handler, ABC):
     def __exit__(self, *_: object) -> None:
         _package_log.removeHandler(self)
         self._lines.put(None)
-        left = self._lines.qsize()
-        while self._in_background and not self._printed.wait(STALLED_AFTER) and left != self._lines.qsize():
-            left = self._lines.qsize()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a log record as one safe line; `extra={"title": ...}` gives an error its title."""
@@ -77,6 +62,17 @@ class Reporter(logging.Handler, ABC):
             self._lines.put(line)
         else:
             self._print([line])
+
+    def drain(self, until: Deadline) -> None:
+        """After the end of the log, wait for its reader while that takes lines, at most until the deadline.
+
+        The deadline is on the clock of the machine, since the reader is.
+        """
+        left = self._lines.qsize()
+        while self._in_background and not self._printed.wait(min(STALLED_AFTER, until.remaining())):
+            if left == self._lines.qsize() or not until.remaining():
+                return
+            left = self._lines.qsize()
 
     def _print_lines(self) -> None:
         lines: list[str | None] = [""]
@@ -95,13 +91,14 @@ class Reporter(logging.Handler, ABC):
                 stream.write("".join(f"{line}\n" for line in lines if line is not None))
                 stream.flush()
 
-    def write_outputs(self, publication: Publication) -> None:
+    def write_outputs(self, outputs: StepOutputs) -> None:
         """Write the files; raises OutputError if one cannot be written, after writing the others."""
-        writes = [partial(write_file, path, text) for path, text in publication.files.items()]
-        if self.platform.output_file:
-            writes.append(partial(write_dotenv, self.platform.output_file, publication.variables))
+        files = {self.paths[name]: text for name, text in outputs.files.items() if name in self.paths}
+        writes = [partial(write_file, path, text) for path, text in files.items()]
+        if "output_file" in self.paths:
+            writes.append(partial(write_dotenv, self.paths["output_file"], outputs.variables))
         problems = []
-        for write in (*writes, partial(self.publish, publication)):
+        for write in (*writes, partial(self.publish, outputs)):
             try:
                 write()
             except OutputError as error:
@@ -109,10 +106,13 @@ class Reporter(logging.Handler, ABC):
         if problems:
             raise OutputError("; ".join(problems))
 
-    def print_outputs(self, publication: Publication) -> None:
-        """Print the outputs on a platform that has no files for them; raises OutputError if that fails."""
+    def print_outputs(self, outputs: StepOutputs) -> None:
+        """Print those outputs that are not printed yet, on a platform that has no files for them.
 
-    def write_summary(self, publication: Publication) -> None:
+        Raises OutputError if that fails.
+        """
+
+    def write_summary(self, outputs: StepOutputs) -> None:
         """Show the summary on a platform that can do that."""
 
     def mask(self, secret: str) -> None:
@@ -133,5 +133,5 @@ class Reporter(logging.Handler, ABC):
         """Return a safe line as the platform shows a line of this level (of `logging`)."""
 
     @abstractmethod
-    def publish(self, publication: Publication) -> None:
+    def publish(self, outputs: StepOutputs) -> None:
         """Write the files of the platform, apart from the output file; raises OutputError."""

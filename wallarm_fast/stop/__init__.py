@@ -1,1 +1,1 @@
-"""The stop step: stops recording the baseline requests of test runs and hands on their test records."""
+"""The stop step: stops recording the baseline requests of test runs and passes on their test records."""

@@ -1,9 +1,9 @@
-"""Confirming the stop: recording is off, and the API has named the test record."""
+"""Confirming the stop: recording is off, and the test record is known."""
 
 from contextlib import suppress
 
 from wallarm_fast.api.retry import TransientError
-from wallarm_fast.errors import StepError, TokenRefusedError
+from wallarm_fast.errors import DeadlineError, StepError, TokenRefusedError
 from wallarm_fast.stop.errors import NotConfirmedError
 from wallarm_fast.stop.recording import Recording
 
@@ -14,45 +14,50 @@ _STOP_AGAIN_AFTER = 10.0
 
 
 def confirm(recording: Recording) -> None:
-    """Poll the run until the stop is confirmed; raises NotConfirmedError if the deadline comes first."""
-    pause = 0.0
+    """Poll the run until the stop is confirmed; raises NotConfirmedError if the deadline comes first.
+
+    Only a refused token ends it earlier, as TokenRefusedError: any other failure may pass.
+    """
+    pause, problem = 0.0, ""
     while not recording.confirmed:
         recording.check_record_id()
         if pause >= recording.deadline.remaining():
-            raise not_confirmed(recording, "time is up")
-        recording.clock.sleep(pause)
-        if problem := _poll(recording):
             raise not_confirmed(recording, problem)
-        if recording.run.recording is None and recording.run.test_record_id:
-            recording.log.warning("the API accepted the stop, but does not say whether recording is off")
-            recording.taken_as_off = True
-        if recording.run.recording:
-            _stop_again(recording)
+        recording.clock.sleep(pause)
         pause = min(max(pause * 2, _FIRST_POLL), _LONGEST_POLL)
+        try:
+            recording.fetch()
+        except TokenRefusedError:
+            raise
+        except DeadlineError:
+            continue
+        except TransientError as failure:
+            problem, pause = str(failure), max(pause, failure.retry_after or 0)
+            recording.log.retrying(failure, pause)
+            continue
+        except StepError as error:
+            problem = str(error)
+            continue
+        problem = ""
+        if recording.latest.recording is None and recording.latest.test_record_id:
+            recording.log.warning("the API accepted the stop, but returned no recording field")
+            recording.assumed_off = True
+        if recording.latest.recording:
+            _stop_again(recording)
 
 
-def not_confirmed(recording: Recording, problem: str) -> NotConfirmedError:
+def not_confirmed(recording: Recording, problem: str = "") -> NotConfirmedError:
     """Return the error that says what is missing, and why."""
     done = "recording is off" if recording.off else "the stop was accepted"
     missing = {
         True: "recording is still on",
-        None: "the API did not say that recording is off",
-        False: "the API named no test record",
-    }[recording.run.recording]
-    return NotConfirmedError(
-        f"{done}, but {missing} ({problem}); raise timeout, or look at the run in the portal"
+        None: "the API returned no recording field",
+        False: "the API returned no test_record_id",
+    }[recording.latest.recording]
+    because = f" ({problem})" if problem else ""
+    return NotConfirmedError(f"{done}, but {missing} at the deadline{because}").hint(
+        "increase timeout, or look at the test run in the portal"
     )
-
-
-def _poll(recording: Recording) -> str | None:
-    """Look at the run; return why it cannot be seen."""
-    try:
-        recording.refresh()
-    except TokenRefusedError:
-        raise
-    except StepError as error:
-        return str(error)
-    return None
 
 
 def _stop_again(recording: Recording) -> None:

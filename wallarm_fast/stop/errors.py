@@ -9,7 +9,7 @@ from wallarm_fast.errors import StepError
 
 
 class NotConfirmedError(StepError):
-    """The stop was accepted, but not confirmed in time: still recording, or no test record named."""
+    """The stop was accepted, but not confirmed in time: still recording, or no test record."""
 
     exit_code = 7
     status = "not_confirmed"

@@ -1,9 +1,11 @@
 """Waiting for late baselines."""
 
-from wallarm_fast.api.responses import TestRun
+import math
+
 from wallarm_fast.api.retry import TransientError
-from wallarm_fast.errors import RefusedError, RunNotFoundError, StepError
+from wallarm_fast.errors import RefusedError, StepError
 from wallarm_fast.stop.recording import Recording
+from wallarm_fast.text import plural
 
 # How much of the time is reserved for the stop: this many seconds, but at most half of it.
 STOP_RESERVE = 5.0
@@ -16,62 +18,96 @@ def wait_until_quiet(recording: Recording, quiet_period: float, min_baselines: i
     """Wait until no baseline has arrived for the quiet period, in seconds, and there are enough of them.
 
     A FAST node sends what it recorded with a delay; a stop loses the baselines that are still on their way.
-    While the run cannot be seen, or the API does not say baseline_count, the wait is as good as a sleep. It
-    ends early if recording is off or if the stop would fail as well, and always in time for the stop.
+    While the run cannot be fetched, or there is no baseline_count, this is a plain sleep. It ends early if
+    recording is off or if the stop would fail as well, and always in time for the stop.
     """
-    clock, log = recording.clock, recording.log
     end = recording.deadline.reserving(STOP_RESERVE)
-    interval = min(max(_SHORTEST_POLL, quiet_period / 4), _LONGEST_POLL)
-    started = quiet_since = next_line = next_look = clock.monotonic()
-    count: int | None = None
-    while True:
-        previous = count
-        if clock.monotonic() >= next_look:
-            try:
-                run, problem, pause = _look(recording)
-            except StepError:
-                return
-            if run and run.recording is False:
-                return
-            count = run.baseline_count if run else count
-            next_look = clock.monotonic() + pause
-        now = clock.monotonic()
-        if count != previous:
-            quiet_since = now
-        needed = quiet_since + quiet_period - now
-        too_few = count is not None and count < min_baselines
-        if needed <= 0 and not too_few:
-            break
-        left = end.remaining()
-        if not left:
-            log.warning(
-                "%s baselines after %.0f s, %s; stopping now because of timeout, late ones may be lost",
-                "?" if count is None else count, now - started,
-                f"fewer than {min_baselines}" if too_few else f"without a pause of {quiet_period:g} s",
-            )  # fmt: skip
+    baselines = _Baselines(recording, quiet_period, min_baselines)
+    while baselines.poll():
+        left, needed = end.remaining(), baselines.seconds_needed()
+        if not needed:
+            baselines.warn_if_unknown()
             return
-        if now >= next_line:
-            log.info(
-                "%s baselines so far; waiting until none has arrived for %g s (%.0f s left)",
-                "?" if count is None else count, quiet_period, left,
+        if not left:
+            baselines.warn_of_timeout()
+            return
+        baselines.log_progress(left)
+        recording.clock.sleep(min(left, needed, baselines.seconds_to_poll()))
+
+
+class _Baselines:
+    """How many baselines have arrived, and since when no more."""
+
+    def __init__(self, recording: Recording, quiet_period: float, min_baselines: int) -> None:
+        self._recording = recording
+        self._clock = recording.clock
+        self._quiet_period = quiet_period
+        self._min_baselines = min_baselines
+        self._interval = min(max(_SHORTEST_POLL, quiet_period / 4), _LONGEST_POLL)
+        self._started = self._quiet_since = self._next_poll = self._next_line = self._clock.monotonic()
+        self._count: int | None = None
+        self._problem = "the API returned no baseline_count"
+
+    def poll(self) -> bool:
+        """Get the run, unless the API asked to wait; return False if there is nothing to wait for.
+
+        That is so if recording is off, or if the run is not found or the token refused, as the stop will be.
+        """
+        if self._clock.monotonic() < self._next_poll:
+            return True
+        try:
+            self._recording.fetch()
+        except TransientError as failure:
+            self._problem = str(failure)
+            self._next_poll = self._clock.monotonic() + (failure.retry_after or 0)
+        except RefusedError as refusal:
+            self._problem = str(refusal)
+        except StepError:
+            return False
+        else:
+            count = self._recording.latest.baseline_count
+            if count != self._count:
+                self._count, self._quiet_since = count, self._clock.monotonic()
+        return not self._recording.off
+
+    def seconds_needed(self) -> float:
+        """Return how long no more must arrive; infinite if there are too few, 0 if the wait is over."""
+        needed = self._quiet_since + self._quiet_period - self._clock.monotonic()
+        return needed if needed > 0 else math.inf if self._too_few() else 0.0
+
+    def seconds_to_poll(self) -> float:
+        """Return when to poll again."""
+        return max(self._next_poll - self._clock.monotonic(), self._interval)
+
+    def log_progress(self, left: float) -> None:
+        """Log a line about the wait, less and less often; `left` is in seconds."""
+        now = self._clock.monotonic()
+        if now >= self._next_line:
+            self._recording.log.info(
+                "%s so far; waiting until none has arrived for %g s (%.0f s left)",
+                self._counted(), self._quiet_period, left,
             )  # fmt: skip
-            next_line = now + max(_PROGRESS_INTERVAL, now - started)
-        pause = max(next_look - now, interval)
-        clock.sleep(min(left, pause if needed <= 0 else min(pause, needed)))
-    if count is None:
-        log.warning(
-            "cannot see how many baselines have arrived: %s; waited %g s instead", problem, quiet_period
-        )
+            self._next_line = now + max(_PROGRESS_INTERVAL, now - self._started)
 
+    def warn_of_timeout(self) -> None:
+        """Say that the wait ends too early."""
+        missing = f"fewer than {self._min_baselines}"
+        self._recording.log.warning(
+            "%s after %.0f s, %s; stopping now because of timeout, late ones may be lost",
+            self._counted(), self._clock.monotonic() - self._started,
+            missing if self._too_few() else f"without a pause of {self._quiet_period:g} s",
+        )  # fmt: skip
 
-def _look(recording: Recording) -> tuple[TestRun | None, str, float]:
-    """Return the run, or else why it cannot be seen and for how many seconds the API asks to wait.
+    def warn_if_unknown(self) -> None:
+        """Say that nothing was seen of the baselines, if that is so."""
+        if self._count is None:
+            self._recording.log.warning(
+                "cannot see how many baselines have arrived: %s; waited %g s instead",
+                self._problem, self._quiet_period,
+            )  # fmt: skip
 
-    Raises StepError if the token is refused, which would make the stop fail as well.
-    """
-    try:
-        return recording.look(), "the API does not say", 0
-    except TransientError as failure:
-        return None, str(failure), failure.retry_after or 0
-    except (RefusedError, RunNotFoundError) as refusal:
-        return None, str(refusal), 0
+    def _too_few(self) -> bool:
+        return self._count is not None and self._count < self._min_baselines
+
+    def _counted(self) -> str:
+        return "unknown number of baselines" if self._count is None else plural(self._count, "baseline")

@@ -1,99 +1,91 @@
-"""Requesting the stop until the API accepts it; a stop whose answer was lost is never reported wrongly."""
+"""Requesting the stop until the API accepts it; a stop whose response was lost is never reported wrongly."""
 
-from contextlib import suppress
 from functools import partial
 
 from wallarm_fast.api.retry import TransientError, retry
-from wallarm_fast.errors import (
-    RefusedError,
-    RunNotFoundError,
-    StepError,
-    UnknownCallError,
-    UnreachableError,
-)
+from wallarm_fast.errors import NotFoundError, RefusedError, StepError, UnknownCallError, UnreachableError
 from wallarm_fast.stop.recording import Recording
 
 
 def request_stop(recording: Recording) -> None:
-    """Request the stop by test run, or by test record if the API does not know that call.
+    """Request the stop by test run, or by test record if the API does not have that call.
 
     Returns once the stop is accepted or recording turns out to be off.
     """
-    refusal = _request(recording)
+    refusal = _Request(recording).send()
     if refusal is None:
         return
-    if not isinstance(refusal, RunNotFoundError | UnknownCallError):
+    if not isinstance(refusal, NotFoundError | UnknownCallError):
         raise refusal
     recording.check_record_id()
-    record_id = recording.run.test_record_id
+    record_id = recording.latest.test_record_id
     if not record_id:
-        raise RefusedError("the API knows the test run, but not the call that stops it; check api_host")
-    recording.log.info("the API does not know the stop call; stopping by test record %s", record_id)
+        raise RefusedError("the API has the test run, but not the call that stops it").hint("check api_host")
+    recording.log.info("the API does not have the stop call; stopping by test record %s", record_id)
     recording.stop_call = partial(recording.client.stop_test_record, record_id, recording.test_run_id)
-    if refusal := _request(recording):
-        raise RefusedError(f"the API does not know the stop call, and by test record {record_id}: {refusal}")
+    if refusal := _Request(recording).send():
+        raise RefusedError(f"the API does not have the stop call, and by test record {record_id}: {refusal}")
 
 
-def _request(recording: Recording) -> RunNotFoundError | RefusedError | None:
-    """Make the stop call, with retries; return the refusal if it is refused and recording is not off.
+class _Request:
+    """The stop call with retries. After a lost response, the run is fetched before the next attempt."""
 
-    A call whose answer was lost may have taken effect, so the run is looked at before the next one.
-    """
-    sent = look_first = False
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._may_have_acted = False  # any attempt
+        self._fetch_first = False
 
-    def attempt() -> None:
-        nonlocal sent, look_first
-        unseen = False
-        if look_first:
-            look_first = False
-            unseen = not _look(recording)
+    def send(self) -> NotFoundError | RefusedError | None:
+        """Return the refusal if the call is refused and recording is not off."""
+        recording = self._recording
+        try:
+            retry(self._attempt, recording.deadline, recording.log)
+        except UnreachableError:
+            if self._may_have_acted and self._fetch() is None and recording.off:
+                return None
+            raise
+        except (NotFoundError, RefusedError) as refusal:
+            return None if _refused_because_off(recording, refusal) else refusal
+        return None
+
+    def _attempt(self) -> None:
+        recording, problem = self._recording, None
+        if self._fetch_first:
+            problem = self._fetch()
+            self._fetch_first = False
             if recording.off:
                 return
+            if isinstance(problem, TransientError) and self._can_wait(problem.retry_after):
+                raise problem
         try:
             recording.stop()
         except TransientError as failure:
-            look_first = unseen or failure.may_have_acted
-            sent = sent or look_first
+            self._fetch_first = failure.may_have_acted or problem is not None
+            self._may_have_acted |= self._fetch_first
             raise
 
+    def _fetch(self) -> TransientError | StepError | None:
+        """Get the run once; return what prevents that, which is no reason not to request the stop."""
+        try:
+            self._recording.fetch()
+        except (TransientError, StepError) as problem:
+            return problem
+        return None
+
+    def _can_wait(self, seconds: float | None) -> bool:
+        """Tell whether the API asks for a pause that leaves time for the stop."""
+        return bool(seconds) and (seconds or 0) < self._recording.deadline.remaining() / 2
+
+
+def _refused_because_off(recording: Recording, refusal: NotFoundError | RefusedError) -> bool:
+    """Tell whether recording is off, since the API may refuse to stop what is already stopped."""
     try:
-        retry(attempt, recording.deadline, recording.log)
-    except UnreachableError:
-        with suppress(TransientError):
-            if sent and _look(recording) and recording.off:
-                return None
-        raise
-    except (RunNotFoundError, RefusedError) as refusal:
-        return None if _refused_because_off(recording, refusal) else refusal
-    return None
-
-
-def _look(recording: Recording) -> bool:
-    """Look at the run once, if it can be seen; raises TransientError only if the API asks to wait.
-
-    Anything else that keeps the run from being seen is no reason not to request the stop.
-    """
-    try:
-        recording.look()
-    except TransientError as failure:
-        if failure.retry_after:
-            raise
-    except StepError:
-        pass
-    else:
-        return True
-    return False
-
-
-def _refused_because_off(recording: Recording, refusal: RunNotFoundError | RefusedError) -> bool:
-    """Look whether recording is off, since the API may refuse to stop what is already stopped."""
-    try:
-        recording.refresh()
+        recording.fetch_with_retries()
     except RefusedError:
         raise refusal from None
     except UnreachableError:
         # An unknown call says nothing about the run; any other refusal does.
-        if isinstance(refusal, RunNotFoundError | UnknownCallError):
+        if isinstance(refusal, NotFoundError | UnknownCallError):
             raise
         raise refusal from None
     return recording.off

@@ -1,70 +1,93 @@
-"""The inputs of the stop step and the settings they make."""
+"""The inputs and outputs of the stop step, and the settings that the inputs make."""
 
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from wallarm_fast.api.connection import Connection
 from wallarm_fast.inputs import parsers
-from wallarm_fast.inputs.connection import API_HOST, CA_CERT, CLOUD_REGION, read_connection
-from wallarm_fast.inputs.output_files import check_output_files
-from wallarm_fast.inputs.table import TOKEN, Input, InputReader
-from wallarm_fast.platforms.detection import Platform
-from wallarm_fast.stop.outputs import DOTENV_NAMES
+from wallarm_fast.inputs.connection import CONNECTION_INPUTS, Settings, read_connection, read_timeout
+from wallarm_fast.inputs.table import Input, InputReader
+from wallarm_fast.outputs.table import Output
 from wallarm_fast.stop.quiet import STOP_RESERVE
 
-GITLAB_OUTPUT_FILE = "stop-recording.env"
 INPUTS = {
-    "token": TOKEN,
-    "test_run_id": Input("TEST_RUN_ID", "", "one or more ids of test runs (required)"),
-    "cloud_region": CLOUD_REGION,
-    "api_host": API_HOST,
-    "timeout": Input("STOP_RECORDING_TIMEOUT", "120", "seconds for the whole step"),
-    "quiet_period": Input(
-        "STOP_RECORDING_QUIET_PERIOD", "0", "seconds without a new baseline before the stop"
+    "token": CONNECTION_INPUTS["token"],
+    "test_run_id": Input(
+        "TEST_RUN_ID",
+        "one test run, or several: separated by commas or white space, or as a YAML or JSON list",
+        otherwise="required",
+        type="list",
     ),
-    "min_baselines": Input("STOP_RECORDING_MIN_BASELINES", "0", "fail if fewer baselines were recorded"),
-    "dry_run": Input("STOP_RECORDING_DRY_RUN", "false", "check inputs, token and run; change nothing"),
-    "ca_cert": CA_CERT,
+    **CONNECTION_INPUTS,
+    "timeout": Input(
+        "STOP_RECORDING_TIMEOUT",
+        "seconds for the whole step, including retries and waits",
+        "120",
+        type="float",
+    ),
+    "quiet_period": Input(
+        "STOP_RECORDING_QUIET_PERIOD",
+        "seconds without a new baseline before recording is stopped, once there are min_baselines; 0 is none",
+        "0",
+        type="float",
+    ),
+    "min_baselines": Input(
+        "STOP_RECORDING_MIN_BASELINES",
+        "fail if fewer baselines were recorded; recording is stopped anyway",
+        "0",
+        type="integer",
+    ),
+    "dry_run": Input(
+        "STOP_RECORDING_DRY_RUN", "check inputs, token and test run; change nothing", "false", type="boolean"
+    ),
     "output_file": Input(
-        "STOP_RECORDING_OUTPUT_FILE", "", f"dotenv file to write (GitLab: {GITLAB_OUTPUT_FILE})"
+        "STOP_RECORDING_OUTPUT_FILE", "dotenv file to write", type="file", gitlab_file="stop-recording.env"
+    ),
+}
+OUTPUTS = {
+    "test_record_id": Output(
+        "TEST_RECORD_ID", "test record of the test run; of the first one when several are given"
+    ),
+    "test_record_ids": Output(
+        "TEST_RECORD_IDS",
+        "JSON array of the known test records, in the order given, for fromJSON in a matrix; separated by "
+        "commas in the dotenv file",
+    ),
+    "status": Output("STOP_RECORDING_STATUS", "`stopped`, `dry_run`, or why not (see the exit codes)"),
+    "test_run_state": Output("TEST_RUN_STATE", "state of the (first) test run after the stop"),
+    "baseline_count": Output("BASELINE_COUNT", "number of baselines recorded, empty if unknown", "integer"),
+    "results": Output(
+        "",
+        "JSON array with an object per test run: `test_run_id`, `test_record_id`, `recording`, "
+        "`already_stopped`, `state`, `baseline_count`, `url`, `error`",
     ),
 }
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class StopSettings(Settings):
     """All inputs, checked. Times are in seconds."""
 
-    connection: Connection
     test_run_ids: tuple[str, ...]
-    timeout: float
-    quiet_period: float
-    min_baselines: int
-    dry_run: bool
-    warnings: Sequence[str]
+    quiet_period: float = 0.0
+    min_baselines: int = 0
+    dry_run: bool = False
 
 
-def read_settings(environ: Mapping[str, str], platform: Platform) -> Settings:
+def read_settings(reader: InputReader) -> StopSettings:
     """Read and check every input; raises InputError, which lists all problems."""
-    reader = InputReader(INPUTS, environ)
-    reader.warn_of_unknown("STOP_RECORDING_", DOTENV_NAMES.values())
-    settings = Settings(
+    settings = StopSettings(
         connection=read_connection(reader),
+        timeout=read_timeout(reader),
         test_run_ids=reader.read("test_run_id", parsers.parse_test_run_ids, ()),
-        timeout=reader.read("timeout", parsers.parse_timeout, math.inf),
         quiet_period=reader.read("quiet_period", parsers.parse_seconds, 0.0),
         min_baselines=reader.read("min_baselines", parsers.parse_whole_number, 0),
         dry_run=reader.read("dry_run", parsers.parse_boolean, fallback=False),
-        warnings=reader.warnings,
     )
     if settings.quiet_period >= settings.timeout:
         reader.reject("quiet_period", "must be shorter than timeout, or no time would be left to stop")
     elif settings.quiet_period > (longest := settings.timeout - min(STOP_RESERVE, settings.timeout / 2)):
-        reader.warnings.append(
+        reader.warn(
             f"quiet_period ({settings.quiet_period:g} s) is too close to timeout ({settings.timeout:g} s); "
             f"recording is stopped after {longest:g} s at the latest"
         )
-    check_output_files(reader, platform)
-    reader.raise_problems()
+    reader.finish()
     return settings

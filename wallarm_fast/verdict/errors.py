@@ -2,10 +2,8 @@
 
 StepError
  +- VulnerabilitiesError    9
- +- InterruptedRunError     10
  +- UnfinishedError         11
  +- NotTestedError          12
- +- RecordNotFoundError     4
 """
 
 from wallarm_fast.errors import StepError
@@ -19,16 +17,8 @@ class VulnerabilitiesError(StepError):
     title = "Vulnerabilities found"
 
 
-class InterruptedRunError(StepError):
-    """The run was aborted, by hand or by another run on the node."""
-
-    exit_code = 10
-    status = "interrupted"
-    title = "Test run aborted"
-
-
 class UnfinishedError(StepError):
-    """The security tests were not done in time; they go on."""
+    """The security tests were not finished in time; they continue."""
 
     exit_code = 11
     status = "unfinished"
@@ -41,11 +31,3 @@ class NotTestedError(StepError):
     exit_code = 12
     status = "not_tested"
     title = "Nothing tested"
-
-
-class RecordNotFoundError(StepError):
-    """The API knows no such test record."""
-
-    exit_code = 4
-    status = "not_found"
-    title = "No such test record"

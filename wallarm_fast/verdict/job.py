@@ -1,38 +1,38 @@
-"""What is done at the same time for several test runs, and what one after the other."""
+"""What is waited for at the same time, and what is copied one after the other."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
-from wallarm_fast.api.retry import TransientError, retry
 from wallarm_fast.errors import (
+    AbortedError,
+    RecordNotFoundError,
     RefusedError,
-    RunNotFoundError,
     StepError,
-    UnreachableError,
+    UnusableResponseError,
 )
-from wallarm_fast.verdict.errors import InterruptedRunError, RecordNotFoundError, UnfinishedError
-from wallarm_fast.verdict.run import TestedRun, check_verdict, wait_until_ended
+from wallarm_fast.verdict.errors import UnfinishedError
+from wallarm_fast.verdict.judging import check_verdict
+from wallarm_fast.verdict.run import TestedRun, wait_until_ended
 
 
-@dataclass(frozen=True)
 class WaitJob:
     """Waits for one test run."""
 
-    tested: TestedRun
-    min_threat: int
+    def __init__(self, tested: TestedRun, min_threat: int) -> None:
+        self._tested = tested
+        self._min_threat = min_threat
 
-    def run(self) -> None:
+    def run(self) -> Iterator[float]:
         """Wait for the end; raises the StepError that it amounts to."""
-        wait_until_ended(self.tested)
-        check_verdict(self.tested, self.min_threat)
+        yield from wait_until_ended(self._tested)
+        check_verdict(self._tested.latest, self._min_threat, self._tested.log)
 
     def abort(self, error: StepError) -> None:
         """Take note of the error."""
-        self.tested.error = error
+        self._tested.end(error)
 
 
 class CopyJob:
-    """Makes the copies and waits for each, one after the other: a FAST node has one run at a time.
+    """Creates the copies and waits for each, one after the other: a FAST node has one run at a time.
 
     `before` are runs that a copy would abort, so they must have ended.
     """
@@ -40,76 +40,75 @@ class CopyJob:
     def __init__(self, copies: Sequence[TestedRun], before: Sequence[TestedRun], min_threat: int) -> None:
         self._remaining = list(copies)
         self._before = before
+        self._known_ids = {run.test_run_id for run in before}
         self._min_threat = min_threat
-        self._requested = False
 
-    def run(self) -> None:
-        """Do everything; raises the StepError that keeps the remaining copies from being made."""
+    def run(self) -> Iterator[float]:
+        """Do everything; raises the StepError that keeps the remaining copies from being created."""
         for run in self._before:
-            run.log.info("waiting for its end, since a copy would abort it")
-            try:
-                wait_until_ended(run)
-            except StepError as error:
-                raise error.reworded(
-                    f"not copied, since test run {run.test_run_id} is not known to have ended: {error}"
-                ) from None
+            yield from self._wait_before(run)
         while self._remaining:
             tested = self._remaining[0]
             try:
                 self._copy(tested)
             except (RecordNotFoundError, RefusedError) as error:  # nothing was started
-                tested.error = error
+                tested.end(error)
             else:
-                self._judge(tested)
-            self._requested = False
+                yield from self._judge(tested)
             self._remaining.pop(0)
 
     def abort(self, error: StepError) -> None:
-        """Take note of what kept the remaining copies from being made or waited for."""
+        """Take note of what kept the remaining copies from being created or waited for."""
         for number, tested in enumerate(list(self._remaining)):
             if number:
-                tested.error = UnfinishedError("not copied, because of the error before it")
-            elif tested.test_run_id and not isinstance(error, UnfinishedError | InterruptedRunError):
-                tested.error = error.reworded(f"{error}; the copy may still be running")
-            elif self._requested and not tested.test_run_id:
-                tested.error = error.reworded(
-                    f"{error}; a copy may be running, look in the portal before you try again"
-                )
-            else:
-                tested.error = error
+                tested.end(UnfinishedError("not copied, because of the error before it"))
+                continue
+            tested.end(error)
+            error = tested.error or error
+            if tested.test_run_id and not isinstance(error, UnfinishedError | AbortedError):
+                tested.end(error.hint("the copy may still be running"))
+            elif not tested.test_run_id and tested.copy and tested.copy.uncertain:
+                tested.end(error.hint("a copy may be running, look in the portal before you try again"))
 
-    def _judge(self, tested: TestedRun) -> None:
-        """Wait for the end of the copy; raises StepError if it is not known, or if another run aborted it."""
-        wait_until_ended(tested)
+    @staticmethod
+    def _wait_before(run: TestedRun) -> Iterator[float]:
+        """Wait for a run that a copy would abort. If it was aborted, another run may be on the node."""
+        run.log.info("waiting for its end, since a copy would abort it")
         try:
-            check_verdict(tested, self._min_threat)
-        except InterruptedRunError:
+            yield from wait_until_ended(run)
+        except StepError as error:
+            known = f"not copied, since test run {run.test_run_id} is not known to have ended"
+            raise type(error)(f"{known}: {error}") from error.__cause__
+        if run.latest.state == "interrupted":
+            raise AbortedError(
+                f"not copied, since test run {run.test_run_id} was aborted: another may be on the node"
+            )
+
+    def _judge(self, tested: TestedRun) -> Iterator[float]:
+        """Wait for the end of the copy; raises StepError if it is not known, or if another run aborted it."""
+        yield from wait_until_ended(tested)
+        try:
+            check_verdict(tested.latest, self._min_threat, tested.log)
+        except AbortedError:
             raise  # the next copy would abort the run that may be on the node now
         except StepError as error:
-            tested.error = error
+            tested.end(error)
 
     def _copy(self, tested: TestedRun) -> None:
-        """Make the copy. A call that may have acted is not repeated: a second copy would abort the first."""
-
-        def attempt() -> str:
-            self._requested = True
-            try:
-                return tested.client.copy_test_run(tested.copied_by or {})
-            except (TransientError, StepError) as failure:
-                self._requested = isinstance(failure, TransientError) and failure.may_have_acted
-                if self._requested:
-                    raise UnreachableError(str(failure)) from None
-                raise
-
+        """Create the copy; raises StepError, UnusableResponseError among them if it cannot be a new run."""
+        copy = tested.copy
+        if copy is None:
+            raise AssertionError("not a copy")  # pragma: no cover
         try:
-            test_run_id = retry(attempt, tested.deadline, tested.log)
-        except RunNotFoundError as error:
-            raise RecordNotFoundError(str(error)) from None
+            created = copy.create(tested.log)
         except RefusedError as error:
-            if "test_record_id" not in str(error):
-                raise
-            raise error.reworded(
-                f"{error}; the recording must be stopped, and the record not empty"
-            ) from None
-        tested.log.info("copied as test run %s", test_run_id)
-        tested.test_run_id = test_run_id
+            raise error.hint("a copy needs a stopped recording and a record that is not empty") from None
+        if (
+            created.id in self._known_ids
+            or (created.test_record_id or tested.test_record_id) != tested.test_record_id
+        ):
+            copy.uncertain = True
+            raise UnusableResponseError("the API returned another test run than a new one with this record")
+        self._known_ids.add(created.id or "")
+        tested.log.info("copied as test run %s", created.id)
+        tested.begin(created.id or "")

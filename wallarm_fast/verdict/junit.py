@@ -1,47 +1,119 @@
-"""The verdict as JUnit XML, in the form that GitLab and other readers take."""
+"""The verdict as JUnit XML, in the form that GitLab, Jenkins and other readers take.
 
-from collections.abc import Collection, Iterator
+Readers compare runs by names, so names do not change from pipeline to pipeline.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
 from xml.etree import ElementTree as ET
 
+from wallarm_fast.api.test_run import Vulnerability
 from wallarm_fast.text import sanitize_line
 from wallarm_fast.verdict.errors import VulnerabilitiesError
-from wallarm_fast.verdict.results import VerdictReport, VerdictResult, is_serious
+from wallarm_fast.verdict.judging import fails_step
+from wallarm_fast.verdict.report import VerdictReport, VerdictResult
 
-_Case = tuple[str, str, str]  # name, outcome ("" for a pass), message
-_COUNTS = {"failure": "failures", "error": "errors", "skipped": "skipped"}
+_NAME = "Wallarm FAST"
+_KINDS = {"failure": "failures", "error": "errors", "skipped": "skipped"}
 
 
-def make_junit(report: VerdictReport, secrets: Collection[str]) -> str:
-    """Return a document with a suite per test run: a case for the run itself and one per vulnerability."""
-    suites = {result.name: [*_cases(report, result)] for result in report.results}
+@dataclass(frozen=True)
+class _Case:
+    """A test case: what it amounts to, in a line and in detail, and the seconds it took."""
+
+    name: str
+    kind: Literal["", "failure", "error", "skipped"] = ""
+    message: str = ""
+    details: Sequence[str] = ()
+    seconds: float = 0.0
+
+
+def make_junit(
+    report: VerdictReport, listed: Sequence[Sequence[Vulnerability]], secrets: Collection[str]
+) -> str:
+    """Return a suite per test run: a case for the run itself, and one per listed vulnerability."""
+    suites: dict[str, list[_Case]] = {}
+    for result, found in zip(report.results, listed, strict=True):
+        name = _suite_name(report, result)
+        name = next(other for other in _numbered(name, ".{}") if other not in suites)
+        suites[name] = [*_cases(result, found)]
     if report.errors:
-        suites["the step"] = [(error.title, "error", str(error)) for error in report.errors]
-    root = ET.Element("testsuites", name="Wallarm FAST")
+        cases = suites.setdefault(_NAME, [])
+        cases += [_Case(error.title, "error", str(error), [str(error)]) for error in report.errors]
+    root = ET.Element("testsuites", name=_NAME)
     for name, cases in suites.items():
-        counts = {plural: sum(outcome == kind for _, outcome, _ in cases) for kind, plural in _COUNTS.items()}
-        attributes = {"name": f"Wallarm FAST {name}", "tests": len(cases), **counts}
-        suite = ET.SubElement(root, "testsuite", {key: str(value) for key, value in attributes.items()})
-        for case_name, outcome, message in cases:
-            # Also leaves no character that XML does not allow.
-            shown, text = sanitize_line(case_name, secrets), sanitize_line(message, secrets)
-            case = ET.SubElement(suite, "testcase", classname="Wallarm FAST", name=shown)
-            if outcome:
-                ET.SubElement(case, outcome, message=text).text = text
+        _add_suite(root, name, cases, secrets)
+    root.set("time", _time(sum(case.seconds for cases in suites.values() for case in cases)))
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True)
 
 
-def _cases(report: VerdictReport, result: VerdictResult) -> Iterator[_Case]:
-    """Yield the case of the run itself, and one per vulnerability, for which the run's own does not fail."""
-    found = isinstance(result.error, VulnerabilitiesError)
-    if result.error and not (found and result.vulnerabilities):
-        yield result.name, "failure" if found else "error", str(result.error)
-    else:
-        yield result.name, "", ""
-    for number, item in enumerate(report.listed(result), start=1):
-        name = f"{item.type or item.code or 'vulnerability'} ({item.id or number})"
+def _add_suite(root: ET.Element, name: str, cases: Sequence[_Case], secrets: Collection[str]) -> None:
+    kinds = Counter[str](case.kind for case in cases)
+    counts = {"tests": len(cases), **{plural: kinds[kind] for kind, plural in _KINDS.items()}}
+    attributes = {"name": name, **{key: str(count) for key, count in counts.items()}}
+    suite = ET.SubElement(
+        root, "testsuite", {**attributes, "time": _time(sum(case.seconds for case in cases))}
+    )
+    names: set[str] = set()
+    for case in cases:
+        # Also leaves no character that XML does not allow.
+        shown = next(
+            other for other in _numbered(sanitize_line(case.name, secrets), " {}") if other not in names
+        )
+        names.add(shown)
+        element = ET.SubElement(suite, "testcase", classname=name, name=shown, time=_time(case.seconds))
+        if case.kind:
+            outcome = ET.SubElement(element, case.kind, message=sanitize_line(case.message, secrets))
+            outcome.text = "\n".join(sanitize_line(line, secrets) for line in case.details) or None
+
+
+def _suite_name(report: VerdictReport, result: VerdictResult) -> str:
+    """Return the name of the suite: with several runs that of the record, which copies share."""
+    if len(report.results) == 1:
+        return _NAME
+    if result.test_record_id:
+        return f"{_NAME}.test record {result.test_record_id}"
+    return f"{_NAME}.test run {result.test_run_id}"
+
+
+def _cases(result: VerdictResult, listed: Sequence[Vulnerability]) -> Iterator[_Case]:
+    kind: Literal["", "failure", "error"] = ""
+    if result.error:
+        kind = "failure" if isinstance(result.error, VulnerabilitiesError) else "error"
+    message = result.error_text or ""
+    details = [message, *_where(result)] if message else []
+    yield _Case("security tests", kind, message, details, result.seconds)
+    numbers = Counter[str]()
+    for item in listed:
+        name = item.type or item.code or "vulnerability"
+        numbers[name] += not item.id
+        case_name = f"{name} ({item.id or numbers[name]})"
         threat = f"threat {item.threat or 'unknown'}"
-        if is_serious(item, report.min_threat):
-            yield name, "failure", f"{item.code or item.type or ''} {threat}".strip()
+        if fails_step(item, result.min_threat):
+            details = [f"type: {item.type or 'unknown'}", f"code: {item.code or 'unknown'}"]
+            details += [f"threat: {item.threat or 'unknown'}", *_where(result)]
+            yield _Case(case_name, "failure", f"{name}, {threat}", details)
         else:
-            yield name, "skipped", f"{threat}, below min_threat ({report.min_threat})"
+            yield _Case(case_name, "skipped", f"{threat}, below min_threat ({result.min_threat})")
+
+
+def _where(result: VerdictResult) -> list[str]:
+    """Return what is known of the place, a line each."""
+    known = {"test run": result.test_run_id, "test record": result.test_record_id, "link": result.url}
+    return [f"{name}: {value}" for name, value in known.items() if value]
+
+
+def _numbered(name: str, form: str) -> Iterator[str]:
+    """Yield the name, and then the name with numbers from 2 on."""
+    yield name
+    number = 2
+    while True:
+        yield name + form.format(number)
+        number += 1
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.3f}"

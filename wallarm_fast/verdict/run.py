@@ -1,22 +1,18 @@
-"""One test run whose security tests are waited for: the wait, and the verdict."""
+"""A test run whose security tests are waited for, and the wait."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator
 
 from wallarm_fast.api.client import WallarmClient
-from wallarm_fast.api.progress import Progress, Vulnerability
-from wallarm_fast.api.retry import retry
-from wallarm_fast.clock import Clock, Deadline
-from wallarm_fast.errors import StepError
+from wallarm_fast.api.creation import Creation
+from wallarm_fast.api.retry import Retries, TransientError
+from wallarm_fast.api.test_run import TestRun
+from wallarm_fast.clock import Interval
+from wallarm_fast.errors import DeadlineError, StepError
 from wallarm_fast.log import RunLogger
 from wallarm_fast.text import plural
-from wallarm_fast.verdict.errors import (
-    InterruptedRunError,
-    NotTestedError,
-    UnfinishedError,
-    VulnerabilitiesError,
-)
-from wallarm_fast.verdict.results import VerdictResult, is_serious
+from wallarm_fast.verdict.errors import UnfinishedError
+from wallarm_fast.verdict.report import VerdictResult
 
 _FINAL_STATES = {"passed", "failed", "interrupted"}
 # All in seconds. The vendor's guide suggests a poll every 15 s, or by the estimate.
@@ -24,150 +20,158 @@ _POLL = 15.0
 _SHORTEST_POLL = 2.0
 _LONGEST_POLL = 60.0
 _PROGRESS_INTERVAL = 30.0
-_NODE_PATIENCE = 60.0
-# The last look comes this long before the deadline, but not before half of the time is over.
-_LAST_LOOK = 5.0
-_MAX_NAMED = 5
+_WARN_AFTER = 60.0
+# The last poll comes this long before the deadline, but not before half of the time is over.
+_LAST_POLL = 5.0
 
 
 class TestedRun:
-    """A test run and what is known of it; or a copy, whose `test_run_id` is empty until it is made.
+    """A test run and what is known of it; or a copy, whose `test_run_id` is empty until it is created.
 
-    `copied_by` are the fields of the call that makes the copy. `result()` is valid at any moment, from any
-    thread.
+    `result()` is valid at any moment, from any thread.
     """
 
-    error: StepError | None = None
+    __test__ = False  # pytest takes the name for a class of tests
 
-    def __init__(
-        self,
-        client: WallarmClient,
-        deadline: Deadline,
-        test_run_id: str = "",
-        copied_by: Mapping[str, object] | None = None,
-    ) -> None:
+    def __init__(self, client: WallarmClient, test_run_id: str = "", copy: Creation | None = None) -> None:
         self.client = client
-        self.deadline = deadline
+        self.deadline = client.deadline
+        self.clock = client.deadline.clock
+        self.copy = copy
+        self.test_record_id = str(copy.fields["test_record_id"]) if copy else None
+        self.latest = TestRun()
+        self.error: StepError | None = None
+        self.begin(test_run_id)
+
+    def begin(self, test_run_id: str) -> None:
+        """Take note of the id of the run; the wait for it begins."""
+        kind = "test run" if test_run_id else "test record"
         self.test_run_id = test_run_id
-        self.copied_by = copied_by
-        self.test_record_id = str(copied_by["test_record_id"]) if copied_by else None
-        self.progress = Progress()
+        self.log = RunLogger(__name__, test_run_id or self.test_record_id or "", self.clock, kind)
+        self._began_at = self.clock.monotonic()
 
-    @property
-    def log(self) -> RunLogger:
-        """The log, each line with the run in front, or with the record if there is no run yet."""
-        if self.test_run_id:
-            return RunLogger(__name__, self.test_run_id)
-        return RunLogger(__name__, self.test_record_id or "", "test record")
+    def fetch(self) -> None:
+        """Get the run once."""
+        get = self.copy.get if self.copy else self.client.get_test_run
+        self.latest = get(self.test_run_id)
 
-    def refresh(self) -> None:
-        """Get the progress, with retries."""
-        self.progress = retry(lambda: self.client.get_progress(self.test_run_id), self.deadline, self.log)
+    def end(self, error: StepError | None) -> None:
+        """Take note of what ended the wait. If that is the time, a run that was seen is just not finished."""
+        if isinstance(error, DeadlineError) and self.latest.state:
+            error = unfinished(self)
+        self.error = error
 
-    def result(self) -> VerdictResult:
+    def result(self, min_threat: int) -> VerdictResult:
         """Return what is known by now."""
-        counts, url = self.progress.counts, self.client.connection.run_url
+        waited = self.clock.monotonic() - self._began_at
         return VerdictResult(
             test_run_id=self.test_run_id,
-            test_record_id=self.test_record_id or self.progress.test_record_id,
-            state=self.progress.state,
-            baseline_count=counts["baselines"],
-            checked_count=counts["checked"],
-            passed_count=counts["passed"],
-            failed_count=counts["failed"],
-            failed_technically_count=counts["failed_technically"],
-            url=url(self.test_run_id) if self.test_run_id else None,
-            vulnerabilities=self.progress.vulnerabilities,
+            test_record_id=self.test_record_id or self.latest.test_record_id,
+            latest=self.latest,
+            min_threat=min_threat,
+            seconds=waited if self.latest.seconds is None else self.latest.seconds,
+            url=self.client.connection.run_url(self.test_run_id) if self.test_run_id else None,
             error=self.error,
         )
 
 
-def wait_until_ended(run: TestedRun) -> None:
-    """Poll the run until its security tests have ended; raises UnfinishedError if time is up first."""
-    clock: Clock = run.deadline.clock
-    end = run.deadline.reserving(_LAST_LOOK)
-    active_at = next_line = clock.monotonic()
+class _Watch:
+    """Tells of a run that goes on: a line of progress now and then, and a warning if it needs a hand."""
+
+    def __init__(self, run: TestedRun) -> None:
+        self._run = run
+        self._progress = Interval(_PROGRESS_INTERVAL, run.clock)
+        self._paused = _Lasting(
+            run, "the run is paused and does not go on by itself; resume it in the portal"
+        )
+        self._inactive = _Lasting(
+            run, "no FAST node is active; a container of the node has to run with this token"
+        )
+
+    def note(self) -> None:
+        """Take note of the latest state."""
+        if self._progress.due():
+            self._run.log.info("%s", describe(self._run.latest))
+        self._paused.note(present=self._run.latest.state == "paused")
+        self._inactive.note(present=self._run.latest.node_active is False)
+
+
+class _Lasting:
+    """Warns once of something that has lasted for a minute."""
+
+    def __init__(self, run: TestedRun, warning: str) -> None:
+        self._run = run
+        self._warning = warning
+        self._absent_at = run.clock.monotonic()
+
+    def note(self, *, present: bool) -> None:
+        """Take note of whether it is there."""
+        now = self._run.clock.monotonic()
+        if not present:
+            self._absent_at = max(now, self._absent_at)
+        elif now >= self._absent_at + _WARN_AFTER:
+            self._run.log.warning(self._warning)
+            self._absent_at = math.inf
+
+
+def wait_until_ended(run: TestedRun) -> Iterator[float]:
+    """Poll the run until its security tests have ended; yields the seconds between the polls.
+
+    Raises UnfinishedError if the time is up first, or what keeps the run from being fetched.
+    """
+    end = run.deadline.reserving(_LAST_POLL)
+    watch = _Watch(run)
+    retries = Retries(run.deadline, run.log)
     while True:
-        run.refresh()
-        progress, now = run.progress, clock.monotonic()
-        if progress.state in _FINAL_STATES:
+        try:
+            run.fetch()
+        except TransientError as failure:
+            yield retries.pause(failure)
+            continue
+        if run.latest.state in _FINAL_STATES:
             return
-        if now >= next_line:
-            run.log.info("%s", describe(progress))
-            next_line = now + _PROGRESS_INTERVAL
-        if progress.node_active is not False:
-            active_at = max(now, active_at)
-        elif now >= active_at + _NODE_PATIENCE:
-            run.log.warning("no FAST node is active; a container of the node has to run with this token")
-            active_at = math.inf
+        retries = Retries(run.deadline, run.log)
+        watch.note()
         left = end.remaining()
         if not left:
-            raise UnfinishedError(f"{describe(progress)}; not done in time, the run goes on; {_advice(run)}")
-        clock.sleep(min(_pause(progress), left))
+            raise unfinished(run)
+        yield min(_pause(run.latest), left)
 
 
-def check_verdict(run: TestedRun, min_threat: int) -> None:
-    """Raise the error that the end of the run amounts to, if it is not a clean one."""
-    progress, found = run.progress, run.progress.vulnerabilities
-    if progress.state == "interrupted":
-        raise InterruptedRunError(
-            "the run was aborted, by hand or because another run was created on the same node; "
-            "let one pipeline at a time use a token"
+def unfinished(run: TestedRun) -> UnfinishedError:
+    """Return the error for a run that has not ended in time, with what to do about it."""
+    latest = run.latest
+    now = "the run is paused" if latest.state == "paused" else "the run continues"
+    error = UnfinishedError(f"not finished before timeout ({describe(latest)})").hint(now)
+    if latest.recording:
+        return error.hint("stop the recording first, since a run ends only after that")
+    if latest.node_active is False:
+        error = error.hint("no FAST node is active, so start a container of the node with this token")
+    if latest.state == "paused":
+        error = error.hint("resume it in the portal")
+    if run.copy:
+        return error.hint(
+            f"to keep waiting, run the step with test_run_id {run.test_run_id} and without copy"
         )
-    serious = [item for item in found if is_serious(item, min_threat)]
-    if serious or (progress.state == "failed" and not found):
-        raise VulnerabilitiesError(_name(serious))
-    counts = progress.counts
-    tested, technically = (counts["passed"], counts["failed"]), counts["failed_technically"] or 0
-    unknown = tested == (None, None) and counts["baselines"] != 0 and not technically
-    if not (any(tested) or unknown) or technically >= (counts["baselines"] or math.inf):
-        raise NotTestedError(
-            f"the run has ended, but nothing was tested ({plural(counts['baselines'] or 0, 'baseline')}, "
-            f"{technically} failed technically); check that the record is not empty and that the FAST node "
-            "reaches the application"
-        )
-    if None in tested:
-        run.log.warning("the API did not say how many baselines were tested")
+    return error.hint("increase timeout, or run this step again to keep waiting")
 
 
-def describe(progress: Progress) -> str:
+def describe(run: TestRun) -> str:
     """Return the progress in words."""
     checked, baselines = (
-        "?" if value is None else value
-        for value in (progress.counts["checked"], progress.counts["baselines"])
+        "?" if value is None else value for value in (run.counts.checked_count, run.counts.baseline_count)
     )
-    words = [progress.state or "in an unknown state", f"{checked} of {baselines} baselines checked"]
-    words.append(plural(len(progress.vulnerabilities), "vulnerability"))
-    if progress.seconds_left is not None:
-        words.append(f"about {progress.seconds_left:.0f} s left")
-    if progress.recording:
+    words = [f"state {run.state or 'unknown'}", f"{checked} of {baselines} baselines checked"]
+    words.append(plural(len(run.vulnerabilities), "vulnerability"))
+    if run.seconds_left is not None:
+        words.append(f"about {run.seconds_left:.0f} s left")
+    if run.recording:
         words.append("recording is still on")
     return ", ".join(words)
 
 
-def _advice(run: TestedRun) -> str:
-    """Say what to do about a run that has not ended in time."""
-    if run.progress.recording:
-        return "stop the recording first, since a run ends only after that"
-    if run.copied_by:
-        return f"to wait on, give test_run_id {run.test_run_id} and no copy, since a new copy would abort it"
-    return "raise timeout, or run this step again to wait on"
-
-
-def _pause(progress: Progress) -> float:
+def _pause(run: TestRun) -> float:
     """Return the seconds until the next poll: half of the estimate, which may rise and fall."""
-    if progress.seconds_left is None:
+    if run.seconds_left is None:
         return _POLL
-    return min(max(progress.seconds_left / 2, _SHORTEST_POLL), _LONGEST_POLL)
-
-
-def _name(found: list[Vulnerability]) -> str:
-    """Say which vulnerabilities were found."""
-    if not found:
-        return "the security tests failed, but the API names no vulnerability; look at the run in the portal"
-    names = [
-        f"{item.type or item.code or 'unknown'} (threat {item.threat or 'unknown'})"
-        for item in found[:_MAX_NAMED]
-    ]
-    more = ["..."] if len(found) > _MAX_NAMED else []
-    return f"{plural(len(found), 'vulnerability')} found: {', '.join([*names, *more])}"
+    return min(max(run.seconds_left / 2, _SHORTEST_POLL), _LONGEST_POLL)

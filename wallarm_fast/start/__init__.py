@@ -1,0 +1,1 @@
+"""The start step: creates a test run and waits until its FAST node records."""

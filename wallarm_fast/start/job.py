@@ -1,0 +1,146 @@
+"""The main flow: create the test run, hand out its id, wait until the node records."""
+
+from collections.abc import Callable, Iterator
+
+from wallarm_fast.api.client import WallarmClient
+from wallarm_fast.api.creation import Creation
+from wallarm_fast.api.retry import Retries, TransientError
+from wallarm_fast.api.test_run import TestRun
+from wallarm_fast.clock import Interval
+from wallarm_fast.errors import AbortedError, StepError, UnreachableError
+from wallarm_fast.log import RunLogger
+from wallarm_fast.start.errors import NotReadyError
+from wallarm_fast.start.report import StartResult
+
+_ENDED = {"interrupted", "passed", "failed"}
+# All in seconds.
+_POLL = 2.0
+_LATER_POLL = 5.0
+_LATER = 30.0
+_PROGRESS_INTERVAL = 15.0
+# How long an API without ready_for_recording is trusted to need.
+_GUESS = 10.0
+
+
+class StartJob:
+    """Creates one test run and waits for its node. `result()` is valid at any moment, from any thread.
+
+    `announce` is called with the result as soon as the run is created; an OutputError from it ends the job.
+    """
+
+    def __init__(
+        self, client: WallarmClient, creation: Creation, announce: Callable[[StartResult], None]
+    ) -> None:
+        self._client = client
+        self._creation = creation
+        self._announce = announce
+        self._clock = client.deadline.clock
+        self._test_run_id = ""
+        self._error: StepError | None = None
+        self._readiness = Readiness(self._clock.monotonic())
+        self._fetched = False
+
+    def run(self) -> Iterator[float]:
+        """Do everything; raises the StepError that prevents it."""
+        log = RunLogger(__name__, "", self._clock, "new test run")
+        run = self._creation.create(log)
+        self._test_run_id = run.id or ""
+        log = RunLogger(__name__, self._test_run_id, self._clock)
+        log.info("created; waiting until the FAST node is ready")
+        self._announce(self.result())
+        yield from self._wait(run, log)
+
+    def abort(self, error: StepError) -> None:
+        """Take note of what ended the wait, and of what may be recording."""
+        if self._test_run_id:
+            if isinstance(error, UnreachableError) and self._fetched:
+                error = self._readiness.not_ready()
+            if not isinstance(error, AbortedError):
+                error = error.hint("the test run may be recording, so run the stop step")
+        elif self._creation.uncertain:
+            error = error.hint("a test run may be recording, look in the portal before you try again")
+        self._error = error
+
+    def result(self) -> StartResult:
+        """Return what is known by now."""
+        url = self._client.connection.run_url(self._test_run_id) if self._test_run_id else None
+        return StartResult(test_run_id=self._test_run_id, url=url, error=self._error)
+
+    def _wait(self, run: TestRun, log: RunLogger) -> Iterator[float]:
+        """Poll the run until its node is ready; yields the seconds between the polls."""
+        deadline, created_at = self._client.deadline, self._clock.monotonic()
+        self._readiness = readiness = Readiness(created_at)
+        progress, retries = Interval(_PROGRESS_INTERVAL, self._clock), Retries(deadline, log)
+        while True:
+            now = self._clock.monotonic()
+            if run.state in _ENDED:
+                raise AbortedError(
+                    f"the test run has ended (state {run.state}): aborted by hand, by another run of the "
+                    "token, or by a second container of the node"
+                )
+            if readiness.note(run, now):
+                for warning in readiness.doubts:
+                    log.warning(warning)
+                return
+            if progress.due():
+                log.info("%s", readiness.missing)
+            pause = _POLL if now < created_at + _LATER else _LATER_POLL
+            if pause >= deadline.remaining():
+                raise readiness.not_ready()
+            yield pause
+            while True:
+                try:
+                    run = self._creation.get(self._test_run_id)
+                except TransientError as failure:
+                    yield retries.pause(failure)
+                else:
+                    break
+            self._fetched = True
+            retries = Retries(deadline, log)
+
+
+class Readiness:
+    """Whether the node records, as far as the API tells; `doubts` are warnings if it does not quite."""
+
+    def __init__(self, created_at: float) -> None:
+        self._created_at = created_at
+        self._told = False  # a response had ready_for_recording
+        self._active_since: float | None = None
+        self._active: bool | None = None
+        self.doubts: list[str] = []
+
+    def note(self, run: TestRun, now: float) -> bool:
+        """Take note of a response; return whether the node is ready."""
+        self._told |= run.ready_for_recording is not None
+        self._active = self._active if run.node_active is None else run.node_active
+        if not self._active:
+            self._active_since = None
+        elif self._active_since is None:
+            self._active_since = now
+        if self._told:
+            return run.ready_for_recording is True
+        if self._active is None:
+            waited, known = now - self._created_at, "neither ready_for_recording nor node_active"
+        elif self._active_since is not None:
+            waited, known = now - self._active_since, "no ready_for_recording"
+        else:
+            return False
+        if waited < _GUESS:
+            return False
+        self.doubts.append(
+            f"the API returned {known}; the FAST node is assumed to be ready after {_GUESS:g} s"
+        )
+        return True
+
+    @property
+    def missing(self) -> str:
+        """What is waited for."""
+        if self._active is False:
+            return "no container of the FAST node runs with this token (node_active: false)"
+        return "the FAST node is not ready to record yet"
+
+    def not_ready(self) -> NotReadyError:
+        """Return the error for a node that is not ready in time, with what to do about it."""
+        if self._active is False:
+            return NotReadyError(self.missing).hint("start one, such as `docker run wallarm/fast`")
+        return NotReadyError(self.missing).hint("increase timeout, or check the log of the node")
