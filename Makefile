@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test fuzz mutants lint format bench image e2e rehearsal picture lock clean
+.PHONY: help setup demo docs test fuzz mutants lint format bench image e2e rehearsal picture lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | expand -t 10
@@ -42,8 +42,9 @@ lint: setup ## check style, types, schemas, workflows, scripts and the Dockerfil
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python scripts/docs.py --check
 	$(BIN)/shellcheck .ci/run tests/self_test/*.sh
-	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml verdict/action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml */action.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml
@@ -74,6 +75,9 @@ $(RELEASE_TOOLS):
 	@rm -rf $@.unfinished && mkdir -p $@.unfinished
 	@mmdebstrap --quiet --variant=extract --include=cosign,docker-buildx,docker-registry trixie $@.unfinished
 	@mv $@.unfinished $@
+
+docs: setup ## write what repeats the tables of inputs and outputs: actions, components, reference
+	$(BIN)/python scripts/docs.py
 
 bench: setup ## compare the step with a minimal script, and its container with a bare one
 	$(BIN)/python -m tests.tools.bench
