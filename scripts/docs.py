@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from textwrap import fill, indent
+from textwrap import TextWrapper, indent
 from typing import Any
 
 import yaml
@@ -64,7 +64,7 @@ def generate() -> Iterator[tuple[str, str]]:
 
 
 def replace_parts(name: str, parts: Mapping[str, str]) -> str:
-    """Return a file with the lines between `# generated NAME` and `# end` replaced, at the same indentation."""
+    """Return a file with the lines between `# generated NAME` and `# end` replaced, at their indentation."""
     text = (ROOT / name).read_text("utf-8")
     for part, content in parts.items():
         marked = re.compile(rf"(?ms)^( *)(# generated {part} .*?\n).*?^ *# end\n")
@@ -81,8 +81,8 @@ def replace_parts(name: str, parts: Mapping[str, str]) -> str:
 def folded(key: str, text: str, columns: int) -> str:
     """Return a key of YAML with a text, at this indentation."""
     margin = " " * columns
-    options = {"break_long_words": False, "break_on_hyphens": False}
-    body = fill(text, WIDTH, initial_indent=margin + "  ", subsequent_indent=margin + "  ", **options)
+    wrapper = TextWrapper(WIDTH, margin + "  ", margin + "  ", break_on_hyphens=False, break_long_words=False)
+    body = wrapper.fill(text)
     return f"{margin}{key}: >-\n{body}\n"
 
 
@@ -154,8 +154,8 @@ def component_inputs(step: Step) -> str:
         variable = spec.type == "list" and spec.variable == name.upper() and "copy" not in spec.otherwise
         about = f"{sentence(spec.meaning)} Default: the variable {spec.variable}"
         about += f", else {spec.default}." if spec.default else "."
-        text += f"{name}:\n"
-        text += f"  default: {'$' + spec.variable if variable else chr(34) * 2}\n{folded('description', about, 2)}"
+        default = f"${spec.variable}" if variable else '""'
+        text += f"{name}:\n  default: {default}\n{folded('description', about, 2)}"
         if spec.type in ("boolean", "region"):
             options = ["", "true", "false"] if spec.type == "boolean" else ["", *CLOUDS]
             text += f"  options: [{', '.join(f'{chr(34)}{option}{chr(34)}' for option in options)}]\n"

@@ -38,10 +38,10 @@ def write_file(path: str, text: str, *, append: bool = False) -> None:
 
 
 def prepare_file(path: str, *, make_folder: bool) -> None:
-    """Make sure that the file can be written, or raise OSError; a file that is not there is not made.
+    """Make sure that a file can be written in its folder, or raise OSError; the file itself is not made.
 
-    Opens it, since there is no other way to be sure. With `make_folder`, the folder of a relative path is made
-    too; that of an absolute path would be seen by nobody if this is a container.
+    Opens it, since there is no other way to be sure. With `make_folder`, that of a relative path is made if
+    missing; that of an absolute path would be seen by nobody if this is a container.
     """
     _check_not_fifo(path)
     file = Path(path)
