@@ -6,15 +6,15 @@ from itertools import pairwise
 
 import pytest
 
-from tests.conftest import LOOK, STOP, InProcess, Ran
+from tests.harness import LOOK, STOP, InProcess, Ran
 from tests.tools.simulator import Exchange, Simulator, faults
 
 
 class Quiet:
     """The step with a quiet period, on GitHub; `calls` has the second at which each request came."""
 
-    def __init__(self, step: InProcess, sim: Simulator) -> None:
-        self.step, self.sim, self.clock = step, sim, step.clock
+    def __init__(self, stop: InProcess, sim: Simulator) -> None:
+        self.stop, self.sim, self.clock = stop, sim, stop.clock
         self.clock.now = started = math.ceil(self.clock.now)  # whole seconds, so that sums are exact
         self.calls: list[tuple[float, str]] = []
         sim.state.clock = self.clock.monotonic
@@ -22,7 +22,7 @@ class Quiet:
 
     def __call__(self, quiet_period: float = 8, timeout: float = 120, **env: str) -> Ran:
         periods = {"STOP_RECORDING_QUIET_PERIOD": f"{quiet_period}", "STOP_RECORDING_TIMEOUT": f"{timeout}"}
-        return self.step("github", **periods, **env)
+        return self.stop("github", **periods, **env)
 
     @property
     def stopped_at(self) -> float:
@@ -30,8 +30,8 @@ class Quiet:
 
 
 @pytest.fixture
-def quiet(step: InProcess, sim: Simulator) -> Quiet:
-    return Quiet(step, sim)
+def quiet(stop: InProcess, sim: Simulator) -> Quiet:
+    return Quiet(stop, sim)
 
 
 @pytest.mark.parametrize(("count", "over"), [(1, 5), (20, 30), (100, 60), (3, 20), (10, 77)])

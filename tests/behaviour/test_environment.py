@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.conftest import PLATFORMS, ROOT, TOKEN, AsProcess, InProcess, Ran, assert_stopped
+from tests.assertions import assert_stopped
+from tests.harness import PLATFORMS, ROOT, TOKEN, AsProcess, InProcess, Ran
 from tests.tools.proxy import Proxy
 from tests.tools.simulator import Simulator, faults
 
@@ -50,14 +51,14 @@ def told(ran: Ran) -> set[tuple[str, str]]:
 @pytest.mark.parametrize("file", CANNOT_BE_OPENED, ids=short)
 @pytest.mark.parametrize(("platform", "variable"), FILES)
 def test_an_output_file_that_cannot_be_opened_is_bad_input_before_any_request(
-    platform: str, variable: str, file: str, step: InProcess, sim: Simulator
+    platform: str, variable: str, file: str, stop: InProcess, sim: Simulator
 ) -> None:
-    (step.directory / "file").touch()
-    os.mkfifo(step.directory / "pipe")
+    (stop.directory / "file").touch()
+    os.mkfifo(stop.directory / "pipe")
     # With a reader, so that a step that opened the pipe would not hang.
-    reader = os.open(step.directory / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-    step.base["STOP_RECORDING_OUTPUT_FILE"] = "x.env"
-    ran = step(platform, **{variable: file})
+    reader = os.open(stop.directory / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    stop.base["STOP_RECORDING_OUTPUT_FILE"] = "x.env"
+    ran = stop(platform, **{variable: file})
     os.close(reader)
     name = variable.replace("INPUT_OUTPUT_FILE", "output_file (STOP_RECORDING_OUTPUT_FILE)")
     (error,) = ran.errors
@@ -70,10 +71,10 @@ def test_an_output_file_that_cannot_be_opened_is_bad_input_before_any_request(
 @pytest.mark.parametrize("setting", ["TEST_RUN_ID=5080", "INPUT_MIN_BASELINES=9", "TEST_RUN_ID=1"])
 @pytest.mark.parametrize(("platform", "variable"), FILES)
 def test_a_disk_that_is_full_at_the_end_fails_the_step_and_whatever_can_be_written_says_so(
-    platform: str, variable: str, setting: str, step: InProcess
+    platform: str, variable: str, setting: str, stop: InProcess
 ) -> None:
-    step.base |= {"STOP_RECORDING_OUTPUT_FILE": "x.env", **dict([setting.split("=")])}
-    ran = step(platform, **{variable: "/dev/full"})
+    stop.base |= {"STOP_RECORDING_OUTPUT_FILE": "x.env", **dict([setting.split("=")])}
+    ran = stop(platform, **{variable: "/dev/full"})
     found = setting != "TEST_RUN_ID=1"
     assert ran.exit_code == (2 if found else 4)
     outputs = ("bad_input", "9058") if found else ("not_found", "")
@@ -87,9 +88,9 @@ def test_a_disk_that_is_full_at_the_end_fails_the_step_and_whatever_can_be_writt
 
 
 @pytest.mark.parametrize("file", ["pipe", TOO_LONG, "/dev/full"], ids=short)
-def test_a_summary_that_cannot_be_written_is_a_warning(file: str, step: InProcess, sim: Simulator) -> None:
-    os.mkfifo(step.directory / "pipe")
-    ran = step("github", GITHUB_STEP_SUMMARY=file)
+def test_a_summary_that_cannot_be_written_is_a_warning(file: str, stop: InProcess, sim: Simulator) -> None:
+    os.mkfifo(stop.directory / "pipe")
+    ran = stop("github", GITHUB_STEP_SUMMARY=file)
     assert_stopped(ran, sim)
     assert f"\n::warning::no job summary: the file '{file}' cannot be written: " in ran.stdout
 
@@ -109,14 +110,14 @@ def broken_stream(reason: str) -> tuple[int, ...]:
 
 @pytest.mark.parametrize(("stream", "reason", "test_run"), BROKEN_STREAMS)
 def test_a_stream_that_cannot_be_written_keeps_no_recording_on_and_costs_only_what_is_printed_there(
-    stream: str, reason: str, test_run: str, process: AsProcess, sim: Simulator
+    stream: str, reason: str, test_run: str, stop_process: AsProcess, sim: Simulator
 ) -> None:
     platform, name = stream.split()
     ends = broken_stream(reason)
-    process.popen[name] = ends[-1]
+    stop_process.popen[name] = ends[-1]
     if reason == "it is closed":
-        process.popen["preexec_fn"] = lambda: os.close(1 if name == "stdout" else 2)
-    ran = process(platform, TEST_RUN_ID=test_run, STOP_RECORDING_OUTPUT_FILE="x.env")
+        stop_process.popen["preexec_fn"] = lambda: os.close(1 if name == "stdout" else 2)
+    ran = stop_process(platform, TEST_RUN_ID=test_run, STOP_RECORDING_OUTPUT_FILE="x.env")
     for end in ends:
         os.close(end)
     assert sim.state.get("5080")["recording"] is (test_run == "1")
@@ -134,21 +135,21 @@ def test_a_stream_that_cannot_be_written_keeps_no_recording_on_and_costs_only_wh
 
 @pytest.mark.parametrize("env", ODD_ENVIRONMENTS.values(), ids=ODD_ENVIRONMENTS)
 def test_no_variables_but_the_inputs_matter_and_no_file_appears(
-    env: dict[str, str], process: AsProcess, sim: Simulator
+    env: dict[str, str], stop_process: AsProcess, sim: Simulator
 ) -> None:
-    assert_stopped(process(**env), sim)
-    assert list(process.directory.iterdir()) == []
+    assert_stopped(stop_process(**env), sim)
+    assert list(stop_process.directory.iterdir()) == []
 
 
-def test_any_language_is_printed_in_the_c_locale(process: AsProcess, sim: Simulator) -> None:
+def test_any_language_is_printed_in_the_c_locale(stop_process: AsProcess, sim: Simulator) -> None:
     sim.faults.add(faults.envelope(400, "нет — いいえ", http=400))
-    ran = process("github", LC_ALL="C", LANG="C")
+    ran = stop_process("github", LC_ALL="C", LANG="C")
     assert ran.exit_code == 5
     assert "нет — いいえ" in ran.errors[0]
 
 
 def test_nothing_is_imported_from_the_workspace(
-    process: AsProcess, sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stop_process: AsProcess, sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Started as the image starts it, in a directory and with variables that the job controls."""
     venv, start = tmp_path / "venv", tmp_path / "start"
@@ -157,13 +158,17 @@ def test_nothing_is_imported_from_the_workspace(
     (site / "libraries.pth").write_text(next(path for path in sys.path if path.endswith("site-packages")))
     (site / "wallarm_fast").symlink_to(ROOT / "wallarm_fast")
     for name in "httpx json sitecustomize usercustomize wallarm_fast yaml".split():
-        (process.directory / f"{name}.py").write_text("raise SystemExit('imported')\n")
+        (stop_process.directory / f"{name}.py").write_text("raise SystemExit('imported')\n")
     start.write_text(f'#!/bin/sh\nexec {venv}/bin/python -I "$@"\n')
     start.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(start))
-    env = dict.fromkeys("PYTHONPATH PYTHONUSERBASE PYTHONHOME HOME".split(), str(process.directory))
-    env |= {"PYTHONSTARTUP": f"{process.directory}/httpx.py", "PYTHONINSPECT": "1", "PYTHONWARNINGS": "error"}
-    assert_stopped(process(**env), sim)
+    env = dict.fromkeys("PYTHONPATH PYTHONUSERBASE PYTHONHOME HOME".split(), str(stop_process.directory))
+    env |= {
+        "PYTHONSTARTUP": f"{stop_process.directory}/httpx.py",
+        "PYTHONINSPECT": "1",
+        "PYTHONWARNINGS": "error",
+    }
+    assert_stopped(stop_process(**env), sim)
 
 
 @pytest.fixture
@@ -173,23 +178,23 @@ def proxy() -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def tls(step: InProcess, tls_sim: Simulator, ca_pem: str) -> Simulator:
-    """`tls_sim`, which `step` now goes to."""
-    step.base |= {"WALLARM_API_HOST": tls_sim.url, "STOP_RECORDING_CA_CERT": ca_pem}
+def tls(stop: InProcess, tls_sim: Simulator, ca_pem: str) -> Simulator:
+    """`tls_sim`, which `stop` now goes to."""
+    stop.base |= {"WALLARM_API_HOST": tls_sim.url, "STOP_RECORDING_CA_CERT": ca_pem}
     return tls_sim
 
 
 @pytest.mark.parametrize("setting", ["HTTPS_PROXY=http", "https_proxy=", "ALL_PROXY=https", "all_proxy="])
 def test_https_goes_through_the_proxy_which_never_sees_the_token(
-    setting: str, step: InProcess, proxy: Proxy, tls: Simulator, server_tls: ssl.SSLContext
+    setting: str, stop: InProcess, proxy: Proxy, tls: Simulator, server_tls: ssl.SSLContext
 ) -> None:
     """Each request has a tunnel of its own. A proxy that speaks TLS has a certificate of ca_cert."""
     variable, scheme = setting.split("=")
     proxy.tls = server_tls if scheme == "https" else None
-    step.base |= {variable: proxy.url.replace("http", scheme).removeprefix("://")}
+    stop.base |= {variable: proxy.url.replace("http", scheme).removeprefix("://")}
     tls.state.create_run("second")
     tls.faults.add(faults.reset_after(), on="stop", run=5081)
-    ran = step("github", TEST_RUN_ID="5080 5081", HTTP_PROXY="http://x.invalid")
+    ran = stop("github", TEST_RUN_ID="5080 5081", HTTP_PROXY="http://x.invalid")
     assert ran.exit_code == 0
     assert [result["already_stopped"] for result in ran.results] == [False, True]
     assert proxy.asked == 3 * [f"CONNECT {tls.host}"]
@@ -200,11 +205,11 @@ def test_https_goes_through_the_proxy_which_never_sees_the_token(
 
 @pytest.mark.parametrize("setting", ["HTTP_PROXY=http://", "http_proxy=", "ALL_PROXY=http://me:geheim@"])
 def test_http_goes_through_the_proxy_whose_password_is_not_shown(
-    setting: str, step: InProcess, proxy: Proxy, sim: Simulator
+    setting: str, stop: InProcess, proxy: Proxy, sim: Simulator
 ) -> None:
     variable, start = setting.split("=")
-    step.base |= {variable: start + proxy.url.removeprefix("http://"), "HTTPS_PROXY": "http://x.invalid"}
-    ran = step("github", RUNNER_DEBUG="1")
+    stop.base |= {variable: start + proxy.url.removeprefix("http://"), "HTTPS_PROXY": "http://x.invalid"}
+    ran = stop("github", RUNNER_DEBUG="1")
     assert_stopped(ran, sim)
     assert proxy.asked == [f"POST {sim.url}/v1/test_run/5080/action/stop"]
     assert (b"Basic bWU6Z2VoZWlt" in proxy.seen) == ("geheim" in setting)
@@ -213,30 +218,30 @@ def test_http_goes_through_the_proxy_whose_password_is_not_shown(
 
 @pytest.mark.parametrize("no_proxy", [*DIRECT, *THROUGH], ids=ascii)
 def test_no_entry_of_no_proxy_is_an_error_and_one_that_means_the_host_makes_the_connection_direct(
-    no_proxy: str, step: InProcess, proxy: Proxy, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+    no_proxy: str, stop: InProcess, proxy: Proxy, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable, value in {"NO_PROXY": no_proxy, "HTTP_PROXY": proxy.url}.items():
         monkeypatch.setenv(variable, value)  # where libraries would look
-        step.base[variable] = value
-        assert_stopped(step("github"), sim)
+        stop.base[variable] = value
+        assert_stopped(stop("github"), sim)
     assert len(proxy.asked) == (0 if no_proxy in DIRECT else 1)
 
 
 @pytest.mark.parametrize("ca_cert", ["file", "text", "another", ""])
 def test_the_certificates_of_ca_cert_and_of_the_system_are_trusted(
-    ca_cert: str, step: InProcess, tls_sim: Simulator, ca_pem: str, monkeypatch: pytest.MonkeyPatch
+    ca_cert: str, stop: InProcess, tls_sim: Simulator, ca_pem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (step.directory / "ca.pem").write_text(ca_pem)
+    (stop.directory / "ca.pem").write_text(ca_pem)
     another = trustme.CA().cert_pem.bytes().decode()
     if ca_cert in ("another", ""):
-        monkeypatch.setenv("SSL_CERT_FILE", str(step.directory / "ca.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(stop.directory / "ca.pem"))
     value = {"file": "ca.pem", "text": ca_pem, "another": another, "": ""}[ca_cert]
-    assert_stopped(step(WALLARM_API_HOST=tls_sim.host, STOP_RECORDING_CA_CERT=value), tls_sim)
+    assert_stopped(stop(WALLARM_API_HOST=tls_sim.host, STOP_RECORDING_CA_CERT=value), tls_sim)
 
 
 @pytest.mark.parametrize("url", ["http://[::1]:{}", "[::1]:{}", "https://[0:0:0:0:0:0:0:1]:{}/"])
 def test_an_ipv6_literal_is_a_host(
-    url: str, step: InProcess, server_tls: ssl.SSLContext, ca_pem: str
+    url: str, stop: InProcess, server_tls: ssl.SSLContext, ca_pem: str
 ) -> None:
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
@@ -246,9 +251,9 @@ def test_an_ipv6_literal_is_a_host(
     with Simulator(token=TOKEN, baselines=5, host="::1", tls=tls) as sim:
         sim.state.create_run("first")
         host = url.format(sim.host.rpartition(":")[2])
-        assert_stopped(step(WALLARM_API_HOST=host, STOP_RECORDING_CA_CERT=ca_pem), sim)
+        assert_stopped(stop(WALLARM_API_HOST=host, STOP_RECORDING_CA_CERT=ca_pem), sim)
 
 
-def test_the_path_of_a_base_url_is_kept(step: InProcess, sim: Simulator) -> None:
-    step(WALLARM_API_HOST=f"{sim.url}/gateway/")
+def test_the_path_of_a_base_url_is_kept(stop: InProcess, sim: Simulator) -> None:
+    stop(WALLARM_API_HOST=f"{sim.url}/gateway/")
     assert sim.calls[0] == "POST /gateway/v1/test_run/5080/action/stop"

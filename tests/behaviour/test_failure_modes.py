@@ -1,73 +1,24 @@
 """Every row of docs/failure-modes.md about the stop step is true: each is run, and each case has a row."""
 
 import math
-import os
 import re
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.conftest import LOOK, ROOT, SOON, STOP, InProcess
-from tests.tools.simulator import Exchange, Simulator, faults
+from tests.failure_modes import ROWS, Case, always, arrive, fault, kill, omit, rules, show
+from tests.harness import LOOK, SOON, STOP, InProcess
+from tests.tools.simulator import Simulator, faults
 from wallarm_fast.stop.outputs import DOTENV_NAMES
 
-ROWS, VERDICT_ROWS = (
-    re.findall(r"(?m)^\| (.+?) \| (.+?) \| (\d+) \|$", part)
-    for part in (ROOT / "docs/failure-modes.md").read_text("utf-8").split("\n## The verdict step\n")
-)
 STATUSES = (
     "stopped internal_error bad_input token_refused not_found refused unreachable not_confirmed "
     "too_few_baselines"
 ).split()
 RETRIED = r"tried \d\d times"
-Change = Callable[[InProcess, Simulator, pytest.MonkeyPatch], object]
-
-
-class Case:
-    """A run of the step with inputs, in a changed world: what it says and calls, which record it names."""
-
-    def __init__(
-        self, *changes: Change, says: str = "", calls: list[str] | None = None, record: str = "", **env: str
-    ) -> None:
-        self.changes, self.says, self.calls, self.record, self.env = changes, says, calls, record, env
-
-
-def rules(**wanted: Any) -> Change:  # noqa: ANN401 - the fields of Rules
-    return lambda step, sim, patch: vars(sim.state.rules).update(wanted)
-
-
-def omit(field: str) -> Change:
-    return rules(omit_in_stop={field}, omit_in_get={field})
-
-
-def show(**overrides: object) -> Change:
-    return lambda step, sim, patch: sim.state.find("5080").overrides.update(overrides)
-
-
-def arrive(count: int, over: float) -> Change:
-    return lambda step, sim, patch: sim.state.record("5080", count, over)
-
-
-def fault(what: faults.Fault, on: faults.On | None = None, times: int | None = 1) -> Change:
-    return lambda step, sim, patch: sim.faults.add(what, on, times)
-
-
-def always(what: faults.Fault, on: faults.On | None = None) -> Change:
-    return fault(what, on, times=None)
-
-
-def kill(number: signal.Signals) -> Change:
-    """Send the signal to this process while a request hangs."""
-
-    def hang(exchange: Exchange) -> None:
-        os.kill(os.getpid(), number)
-        exchange.wait(None)
-
-    return fault(hang)
 
 
 def dead_address_first(step: InProcess, sim: Simulator, patch: pytest.MonkeyPatch) -> None:
@@ -150,19 +101,19 @@ CASES = {
 
 @pytest.mark.parametrize(("row", "action", "code"), ROWS, ids=[row for row, _, _ in ROWS])
 def test_the_step_does_what_the_page_says(  # noqa: PLR0913, PLR0917 - columns and fixtures
-    row: str, action: str, code: str, step: InProcess, sim: Simulator, tls_sim: Simulator, closed_port: int
+    row: str, action: str, code: str, stop: InProcess, sim: Simulator, tls_sim: Simulator, closed_port: int
 ) -> None:
-    case, exit_code, started = CASES[row], int(code), step.clock.now
+    case, exit_code, started = CASES[row], int(code), stop.clock.now
     words = {"sim": sim, "sim_port": sim.server_address[1], "tls_sim": tls_sim, "closed_port": closed_port}
     env = {
         name if name.isupper() else f"INPUT_{name.upper()}": value.format(**words)
         for name, value in case.env.items()
     }
-    sim.state.clock = step.clock.monotonic
+    sim.state.clock = stop.clock.monotonic
     with pytest.MonkeyPatch.context() as patch:
         for change in case.changes:
-            change(step, sim, patch)
-        ran = step("github", **env)
+            change(stop, sim, patch)
+        ran = stop("github", **env)
     assert ran.exit_code == exit_code
     assert re.search(case.says.format(**words), ran.log + ran.github_output)
     assert case.calls in (None, sim.calls)
@@ -172,8 +123,8 @@ def test_the_step_does_what_the_page_says(  # noqa: PLR0913, PLR0917 - columns a
     assert bool(ran.errors) == bool(exit_code)
     assert ("\n| " in ran.log) == (exit_code == 1)  # a traceback
     assert exit_code not in {0, 8} or sim.state.find("5080").record.stopped_at < math.inf
-    assert "fails at once" not in action or step.clock.slept == []
-    assert step.clock.now - started <= 120
+    assert "fails at once" not in action or stop.clock.slept == []
+    assert stop.clock.now - started <= 120
     assert ran.seconds < SOON
 
 

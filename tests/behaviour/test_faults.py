@@ -10,13 +10,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.conftest import LOOK, SOON, STOP, InProcess, Ran, assert_stopped
+from tests.assertions import assert_failed, assert_stopped
+from tests.harness import LOOK, SOON, STOP, TIMEOUT, InProcess
 from tests.tools.simulator import Exchange, Simulator, faults
 from tests.tools.simulator.faults import Fault
 
 MIB = 1 << 20
-# Whatever the jitter, the last attempt comes 7 s before this deadline: enough for a busy machine.
-TIMEOUT = "25.7"
 PACKERS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "plain": ("identity", bytes),
     "byte order mark": ("identity", lambda text: codecs.BOM_UTF8 + text[:-3]),
@@ -66,33 +65,25 @@ DAMAGED = {
 }
 
 
-def assert_failed(ran: Ran, exit_code: int, *words: str) -> None:
-    assert ran.exit_code == exit_code
-    (error,) = ran.errors
-    assert error.startswith("test run 5080: ")
-    assert [word for word in words if word not in error] == []
-    assert ran.seconds < SOON
-
-
 @pytest.mark.parametrize(("fault", "exit_code", "error"), DAMAGED.values(), ids=DAMAGED)
 def test_a_damaged_answer_is_retried_after_a_look_at_the_run(
-    fault: Fault, exit_code: int, error: str, step: InProcess, sim: Simulator
+    fault: Fault, exit_code: int, error: str, stop: InProcess, sim: Simulator
 ) -> None:
     sim.faults.add(fault, times=None)
-    assert_failed(step(STOP_RECORDING_TIMEOUT=TIMEOUT), exit_code, error)
+    assert_failed(stop(STOP_RECORDING_TIMEOUT=TIMEOUT), exit_code, error)
     assert sim.calls[:4] == [STOP, LOOK, STOP, LOOK]
 
 
 @pytest.mark.parametrize(("timeout", "limit"), [("120", 30), ("40", 20)])
 @pytest.mark.parametrize("case", ["early", "late", "late, but all there"])
 def test_an_answer_may_take_half_of_the_time_left_and_at_most_30_seconds(
-    case: str, timeout: str, limit: float, step: InProcess, sim: Simulator
+    case: str, timeout: str, limit: float, stop: InProcess, sim: Simulator
 ) -> None:
     """The time passes on the clock of the step: a late answer that is not abandoned hangs for real."""
 
     def answer_late(exchange: Exchange) -> None:
         data = b"".join(faults.message(*exchange.act()))
-        step.clock.now += limit + (-5 if case == "early" else 0.5)
+        stop.clock.now += limit + (-5 if case == "early" else 0.5)
         exchange.send(data[: None if "all" in case else -10])
         if case == "early":
             exchange.wait(0.05)  # of the 5 s that are left
@@ -100,7 +91,7 @@ def test_an_answer_may_take_half_of_the_time_left_and_at_most_30_seconds(
         exchange.wait(None)
 
     sim.faults.add(answer_late, on="stop")
-    ran = step("github", STOP_RECORDING_TIMEOUT=timeout)
+    ran = stop("github", STOP_RECORDING_TIMEOUT=timeout)
     assert_stopped(ran, sim, already=case == "late")
     assert sim.calls == [STOP, LOOK][: 1 + (case == "late")]
     assert ran.seconds < SOON
@@ -109,7 +100,7 @@ def test_an_answer_may_take_half_of_the_time_left_and_at_most_30_seconds(
 @pytest.mark.parametrize("excess", [0, 1])
 @pytest.mark.parametrize(("encoding", "pack"), PACKERS.values(), ids=PACKERS)
 def test_at_most_1_mib_is_read(
-    encoding: str, pack: Callable[[bytes], bytes], excess: int, step: InProcess, sim: Simulator
+    encoding: str, pack: Callable[[bytes], bytes], excess: int, stop: InProcess, sim: Simulator
 ) -> None:
     def answer(exchange: Exchange) -> None:
         status, payload = exchange.act()
@@ -117,7 +108,7 @@ def test_at_most_1_mib_is_read(
         exchange.answer(status, pack(content), {"Content-Encoding": encoding})
 
     sim.faults.add(answer, on="stop")
-    ran = step("github")
+    ran = stop("github")
     assert_stopped(ran, sim, already=bool(excess))
     assert ran.log.count("the answer cannot be read: it is not JSON, too long or damaged; retrying") == excess
     assert sim.calls == [STOP, LOOK][: 1 + excess]
@@ -126,7 +117,7 @@ def test_at_most_1_mib_is_read(
 @pytest.mark.parametrize("fast", [False, True])
 @pytest.mark.parametrize(("start", "part"), ENDLESS.values(), ids=ENDLESS)
 def test_an_answer_without_end_is_abandoned(
-    start: bytes, part: bytes, fast: bool, step: InProcess, sim: Simulator
+    start: bytes, part: bytes, fast: bool, stop: InProcess, sim: Simulator
 ) -> None:
     """It comes as fast as it is read, or slowly on the clock of the step."""
 
@@ -134,22 +125,22 @@ def test_an_answer_without_end_is_abandoned(
         exchange.act()
         exchange.send(start)
         while exchange.wait(0 if fast else 0.02):
-            step.clock.now += 0 if fast else 10
+            stop.clock.now += 0 if fast else 10
             exchange.send(part * 64 if fast else part)
 
     sim.faults.add(endless, on="stop")
-    ran = step("github")
+    ran = stop("github")
     assert_stopped(ran, sim, already=True)
     assert sim.calls == [STOP, LOOK]
     assert ran.seconds < SOON
 
 
-def test_a_compression_bomb_is_not_unpacked(step: InProcess, sim: Simulator) -> None:
+def test_a_compression_bomb_is_not_unpacked(stop: InProcess, sim: Simulator) -> None:
     bomb = gzip.compress(b" " * (60 * MIB))
     sim.faults.add(faults.answer(200, bomb, {"Content-Encoding": "gzip"}, act=True), on="stop")
     tracemalloc.start()
     try:
-        assert_stopped(step("github"), sim, already=True)
+        assert_stopped(stop("github"), sim, already=True)
         assert tracemalloc.get_traced_memory()[1] < 20 * MIB
     finally:
         tracemalloc.stop()
@@ -157,14 +148,14 @@ def test_a_compression_bomb_is_not_unpacked(step: InProcess, sim: Simulator) -> 
 
 @pytest.mark.parametrize("text", '|null|[]|"ok"|1|{"status": 200}|{"body": "ok"}|{"body": [1]}'.split("|"))
 def test_an_answer_that_says_nothing_accepts_the_stop_but_confirms_nothing(
-    text: str, step: InProcess, sim: Simulator
+    text: str, stop: InProcess, sim: Simulator
 ) -> None:
     sim.faults.add(faults.answer(200, text), times=None)
-    assert_failed(step(STOP_RECORDING_TIMEOUT=TIMEOUT), 7, "the answer is not a test run")
+    assert_failed(stop(STOP_RECORDING_TIMEOUT=TIMEOUT), 7, "the answer is not a test run")
     assert sim.calls == [STOP] + [LOOK] * (len(sim.calls) - 1)
 
 
-def test_a_transient_status_code_is_retried_as_the_api_asks(step: InProcess, sim: Simulator) -> None:
+def test_a_transient_status_code_is_retried_as_the_api_asks(stop: InProcess, sim: Simulator) -> None:
     expected, calls = [], []
     for code in (408, 423, 425, 429, 500, 501, 502, 503, 504, 505, 520, 522, 599):
         envelope = {"status": code, "body": "busy"}
@@ -172,7 +163,7 @@ def test_a_transient_status_code_is_retried_as_the_api_asks(step: InProcess, sim
             sim.faults.add(faults.answer(http, body, {"Retry-After": "7"}), on="stop")
             expected.append(f"{code}{detail}")
             calls += [STOP] if code in {423, 429} else [STOP, LOOK]
-    ran = step(STOP_RECORDING_TIMEOUT="3600")
+    ran = stop(STOP_RECORDING_TIMEOUT="3600")
     assert_stopped(ran, sim)
     assert re.findall("the API answered HTTP (.*); retrying in 7.0 s", ran.stderr) == expected
     assert sim.calls == [*calls, STOP]
@@ -181,15 +172,15 @@ def test_a_transient_status_code_is_retried_as_the_api_asks(step: InProcess, sim
 @pytest.mark.parametrize("code", [400, 401, 402, 403, 404, 405, 406, 407, 409, 410, 422, 424, 426, 451])
 @pytest.mark.parametrize("http", [None, 200, 201, 500])
 def test_any_other_4xx_is_final_in_the_status_line_or_the_envelope(
-    http: int | None, code: int, step: InProcess, sim: Simulator
+    http: int | None, code: int, stop: InProcess, sim: Simulator
 ) -> None:
     fault = faults.envelope(code, "no way", http) if http else faults.envelope(200, "no way", code)
     sim.faults.add(fault, times=None)
     exit_code = {401: 3, 403: 3, 404: 4}.get(code, 5)
     advice = {3: "refused the token", 4: "check test_run_id and cloud_region", 5: "the API refused"}
-    assert_failed(step(), exit_code, f"(HTTP {code}: no way)", advice[exit_code])
+    assert_failed(stop(), exit_code, f"(HTTP {code}: no way)", advice[exit_code])
     assert sim.calls == ([STOP] if exit_code == 3 else [STOP, LOOK])
-    assert step.clock.slept == []
+    assert stop.clock.slept == []
 
 
 HEADERS = [
@@ -201,12 +192,12 @@ HEADERS += [f"Set-Cookie: a=b; expires=1 Jan {'1' * 5000}"]  # which the standar
 @pytest.mark.parametrize("code", [300, 301, 302, 303, 304, 307, 308])
 @pytest.mark.parametrize("header", HEADERS, ids="{:.25}".format)
 def test_a_redirect_is_never_followed_whatever_its_headers_say(
-    header: str, code: int, step: InProcess, sim: Simulator, tls_sim: Simulator
+    header: str, code: int, stop: InProcess, sim: Simulator, tls_sim: Simulator
 ) -> None:
     head = f"HTTP/1.1 {code} Moved\r\n{header.format(tls_sim.url)}\r\nContent-Length: 0\r\n\r\n"
     sim.faults.add(lambda exchange: exchange.send(head.encode("latin-1")), times=None)
-    ran = step()
+    ran = stop()
     assert_failed(ran, 5, f"redirect (HTTP {code})", "check api_host")
     assert len(ran.stderr.splitlines()) == 2
     assert sim.calls == [STOP, LOOK]
-    assert (tls_sim.connections, step.clock.slept) == (0, [])
+    assert (tls_sim.connections, stop.clock.slept) == (0, [])

@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from tests.conftest import SOON, AsProcess, InProcess, wait_until
+from tests.harness import SOON, AsProcess, InProcess, wait_until
 from tests.tools.simulator import Exchange, Simulator, faults
 from wallarm_fast.clock import Clock, Deadline
 from wallarm_fast.parallel import run_all
@@ -24,7 +24,7 @@ def stopped(sim: Simulator, ids: list[str]) -> bool:
     return not any(sim.state.get(test_run_id)["recording"] for test_run_id in ids)
 
 
-def test_192_runs_are_stopped_64_at_a_time_and_reported_in_order(step: InProcess, sim: Simulator) -> None:
+def test_192_runs_are_stopped_64_at_a_time_and_reported_in_order(stop: InProcess, sim: Simulator) -> None:
     ids, under_way = create_runs(sim, 3 * CONNECTIONS), list[Exchange]()
     together, most = threading.Barrier(CONNECTIONS), set[int]()
 
@@ -37,7 +37,7 @@ def test_192_runs_are_stopped_64_at_a_time_and_reported_in_order(step: InProcess
         exchange.answer(*exchange.act())
 
     sim.faults.add(answer_64_together, times=None)
-    ran = step("github", TEST_RUN_ID=",".join([*ids, "5080"]))  # a duplicate is stopped once
+    ran = stop("github", TEST_RUN_ID=",".join([*ids, "5080"]))  # a duplicate is stopped once
     assert (ran.exit_code, most) == (0, {CONNECTIONS})
     assert "::group::Stopping the recording of 192 test runs at " in ran.stdout
     assert sorted(sim.calls) == sorted(f"POST /v1/test_run/{test_run_id}/action/stop" for test_run_id in ids)
@@ -49,7 +49,7 @@ def test_192_runs_are_stopped_64_at_a_time_and_reported_in_order(step: InProcess
 @pytest.mark.parametrize("drip", [0, 1])
 @pytest.mark.parametrize(("hanging", "good"), [(16, 24), (CONNECTIONS - 1, 1)])
 def test_runs_that_hang_do_not_keep_others_from_being_stopped(
-    hanging: int, good: int, drip: int, step: InProcess, sim: Simulator
+    hanging: int, good: int, drip: int, stop: InProcess, sim: Simulator
 ) -> None:
     ids = create_runs(sim, hanging + good)
 
@@ -64,18 +64,18 @@ def test_runs_that_hang_do_not_keep_others_from_being_stopped(
 
     for test_run_id in ids[:hanging]:
         sim.faults.add(hang_until_the_others_are_stopped, run=test_run_id)
-    ran = step("github", TEST_RUN_ID=",".join(ids), STOP_RECORDING_TIMEOUT=f"{2 * SOON}")
+    ran = stop("github", TEST_RUN_ID=",".join(ids), STOP_RECORDING_TIMEOUT=f"{2 * SOON}")
     assert (ran.exit_code, len(sim.calls), stopped(sim, ids)) == (0, len(ids), True)
 
 
 def test_runs_that_wait_for_a_retry_do_not_hold_up_the_others(
-    step: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+    stop: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     *waiting, last = ids = create_runs(sim, 2 * CONNECTIONS)
-    monkeypatch.setattr(step.clock, "sleep", lambda _: wait_until(lambda: stopped(sim, [last])))
+    monkeypatch.setattr(stop.clock, "sleep", lambda _: wait_until(lambda: stopped(sim, [last])))
     for test_run_id in waiting:
         sim.faults.add(faults.answer(503), on="stop", run=test_run_id)
-    assert step("github", TEST_RUN_ID=",".join(ids)).exit_code == 0
+    assert stop("github", TEST_RUN_ID=",".join(ids)).exit_code == 0
     assert stopped(sim, ids)
 
 
@@ -100,7 +100,7 @@ FAILURES = {
     ],
 )
 def test_each_run_has_its_own_result_and_the_first_failure_but_too_few_baselines_decides(
-    order: str, decides: str, step: InProcess, sim: Simulator
+    order: str, decides: str, stop: InProcess, sim: Simulator
 ) -> None:
     names = "good already few busy forbidden limited".split()
     kinds = dict(zip(names, create_runs(sim, len(names)), strict=True)) | {"missing": "nope"}
@@ -113,7 +113,7 @@ def test_each_run_has_its_own_result_and_the_first_failure_but_too_few_baselines
 
     names, (exit_code, status, title, _) = order.split(), FAILURES[decides]
     test_run_ids = ",".join(kinds[name] for name in names)
-    ran = step("github", TEST_RUN_ID=test_run_ids, STOP_RECORDING_MIN_BASELINES="2")
+    ran = stop("github", TEST_RUN_ID=test_run_ids, STOP_RECORDING_MIN_BASELINES="2")
     assert (ran.exit_code, ran.outputs["status"]) == (exit_code, status)
     assert [result["test_run_id"] for result in ran.results] == [kinds[name] for name in names]
     results = dict(zip(names, ran.results, strict=True))
@@ -131,11 +131,13 @@ def test_each_run_has_its_own_result_and_the_first_failure_but_too_few_baselines
     assert json.loads(ran.outputs["test_record_ids"]) == records
 
 
-def test_1000_runs_end_soon_after_the_deadline_each_with_a_result(process: AsProcess, sim: Simulator) -> None:
+def test_1000_runs_end_soon_after_the_deadline_each_with_a_result(
+    stop_process: AsProcess, sim: Simulator
+) -> None:
     ids = create_runs(sim, 1000)
     sim.latency = 0.3
     sim.faults.add(faults.answer(503), times=None)
-    ran = process("github", TEST_RUN_ID=",".join(ids), STOP_RECORDING_TIMEOUT="1.5")
+    ran = stop_process("github", TEST_RUN_ID=",".join(ids), STOP_RECORDING_TIMEOUT="1.5")
     assert (ran.exit_code, len(ran.errors)) == (6, 1000)
     assert [result["test_run_id"] for result in ran.results] == ids
     assert all(result["error"] for result in ran.results)
@@ -164,7 +166,7 @@ def test_the_step_ends_half_a_second_after_the_deadline_however_many_runs_end_la
 
 @pytest.mark.parametrize("allowed", [0, 1, 3])
 def test_the_work_is_done_and_logged_by_as_many_threads_as_can_be_started(
-    allowed: int, step: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+    allowed: int, stop: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids, asked, start = create_runs(sim, 8), list[threading.Thread](), threading.Thread.start
 
@@ -176,7 +178,7 @@ def test_the_work_is_done_and_logged_by_as_many_threads_as_can_be_started(
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start_if_allowed)
-    ran = step("github", TEST_RUN_ID=",".join(ids))
+    ran = stop("github", TEST_RUN_ID=",".join(ids))
     assert (ran.exit_code, stopped(sim, ids)) == (0, True)
     assert len(asked) > allowed
     assert [result["test_run_id"] for result in ran.results] == ids

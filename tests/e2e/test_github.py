@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import TOKEN, copy_project
-from tests.e2e.conftest import BOTH_PASSED, Authority, Runs, as_used, git, run
 from tests.e2e.engine import BASE_IMAGE, RUNNER_IMAGE, Docker
+from tests.e2e.pipelines import BOTH_PASSED, Authority, Runs, as_used, git, run
+from tests.harness import TOKEN, copy_project
 from tests.tools.simulator import Simulator
 from tests.tools.simulator.faults import envelope
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import TOKEN
-from tests.e2e.conftest import BOTH_PASSED, Authority, Completed, Runs, as_used, git, run
 from tests.e2e.engine import BUILD, ROOT, RUNNER_IMAGE, STEP_IMAGE, Docker
+from tests.e2e.pipelines import BOTH_PASSED, Authority, Completed, Runs, as_used, git, run
+from tests.harness import TOKEN
 from tests.tools.simulator import Simulator
 from tests.tools.simulator.faults import envelope
 

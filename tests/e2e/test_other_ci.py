@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import TOKEN
-from tests.e2e.conftest import BOTH_PASSED, Authority, Runs, as_used, run
 from tests.e2e.engine import Docker
+from tests.e2e.pipelines import BOTH_PASSED, Authority, Runs, as_used, run
+from tests.harness import TOKEN
 from tests.tools.simulator import Simulator
 
 PARTS = ("script", "after-script")

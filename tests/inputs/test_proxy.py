@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conftest import TOKEN
+from tests.harness import TOKEN
 from wallarm_fast.inputs.parsers import parse_base_url
 from wallarm_fast.inputs.proxy import read_proxy
 from wallarm_fast.inputs.table import InputReader

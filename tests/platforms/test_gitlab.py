@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import InProcess, platform_of
+from tests.harness import InProcess, platform_of
 from tests.tools.simulator import Simulator
 from wallarm_fast.platforms import Publication, make_reporter
 from wallarm_fast.stop.outputs import DOTENV_NAMES, make_publication
@@ -37,13 +37,13 @@ def write(publication: Publication, file: Path) -> dict[str, str]:
     ],
 )
 def test_the_dotenv_file_has_every_variable_whatever_happened(
-    env: Mapping[str, str], exit_code: int, values: str, step: InProcess
+    env: Mapping[str, str], exit_code: int, values: str, stop: InProcess
 ) -> None:
-    assert step("gitlab", **env).exit_code == exit_code
+    assert stop("gitlab", **env).exit_code == exit_code
     file = env.get("INPUT_OUTPUT_FILE", "stop-recording.env")
     pairs = zip(DOTENV_NAMES.values(), values.replace("-", "").split(" "), strict=True)
-    assert (step.directory / file).read_text() == "".join(f"{name}={value}\n" for name, value in pairs)
-    assert [path.name for path in step.directory.iterdir()] == [file]
+    assert (stop.directory / file).read_text() == "".join(f"{name}={value}\n" for name, value in pairs)
+    assert [path.name for path in stop.directory.iterdir()] == [file]
 
 
 @pytest.mark.parametrize(
@@ -68,11 +68,11 @@ def test_of_too_many_records_only_the_list_is_left_out(tmp_path: Path) -> None:
     assert variables["TEST_RECORD_ID"] == "record_0".ljust(128, "_")
 
 
-def test_the_work_folds_away_and_its_outcome_stays(step: InProcess, sim: Simulator) -> None:
+def test_the_work_folds_away_and_its_outcome_stays(stop: InProcess, sim: Simulator) -> None:
     start = r"\x1b\[0Ksection_start:\d{10}:wallarm_fast\[collapsed=true\]\r\x1b\[0KStopping .* at "
     end = r"\n\x1b\[0Ksection_end:\d{10}:wallarm_fast\r\x1b\[0K\n"
     outcome = r"test run 5080: recording stopped, test record 9058, baselines 5, state running\n"
-    ran = step("gitlab")
+    ran = stop("gitlab")
     assert re.fullmatch(start + sim.url + end + outcome, ran.stderr)
     assert ran.stdout == ""
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import wait_until
-from tests.scripts.conftest import RUNS, STEPS, Clone
+from tests.harness import wait_until
+from tests.scripts.releases import RUNS, STEPS, Clone
 
 PASSWORD = "me:$2b$04$exRH43U30PiBximYDD4.6eFQHQGd/OZ7AUL92YsR.dpC69K7EHYs2"  # of the next line, for htpasswd
 BASIC = "bWU6c2VjcmV0"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PLATFORMS, TOKEN, InProcess, platform_of
+from tests.harness import PLATFORMS, TOKEN, InProcess, platform_of
 from tests.tools.simulator import Simulator
 from wallarm_fast.api.connection import Connection
 from wallarm_fast.errors import InputError
@@ -176,11 +176,11 @@ def test_the_platform_is_known_by_its_variables(env: str) -> None:
 @pytest.mark.parametrize("token", ["hush hush", "hush\nhush", "hush\x1b[31m", "hush\x00", "hush\udcff"])
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_every_problem_is_an_error_line_of_its_own_before_any_request_without_the_token(
-    platform: str, token: str, step: InProcess, sim: Simulator
+    platform: str, token: str, stop: InProcess, sim: Simulator
 ) -> None:
     variables = [*(spec.variable for spec in INPUTS.values()), USE_SSL, "HTTPS_PROXY"]
     env = dict.fromkeys(variables, "no/x\n::error::y\x1b[31m") | {"WALLARM_API_TOKEN": token}
-    ran = step(platform, **env)
+    ran = stop(platform, **env)
     assert (ran.exit_code, sim.calls) == (2, [])
     names = [line.partition(": ")[0] for line in ran.errors]
     assert sorted(names) == sorted(map(label, [*INPUTS, USE_SSL, "HTTPS_PROXY"]))

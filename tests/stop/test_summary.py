@@ -8,7 +8,7 @@ import shlex
 import pytest
 from markdown_it import MarkdownIt
 
-from tests.conftest import TOKEN
+from tests.harness import TOKEN
 from wallarm_fast import errors
 from wallarm_fast.errors import StepError
 from wallarm_fast.stop.errors import NotConfirmedError, TooFewBaselinesError

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import trustme
 
-from tests.conftest import LOOK, ROOT, SOON, STOP, STOP_BY_RECORD, TOKEN, FakeClock
+from tests.harness import LOOK, ROOT, SOON, STOP, STOP_BY_RECORD, TOKEN, FakeClock
 from tests.tools.simulator import Simulator, faults
 
 CREATE = "POST /v1/test_run"

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import LOOK, TOKEN, InProcess
+from tests.harness import LOOK, TOKEN, InProcess
+from tests.plans import FAILED, GOING, TESTED, XSS, plan
 from tests.tools.simulator import Exchange, Simulator, faults
 from tests.tools.simulator.faults import Fault
-from tests.verdict.test_waiting import FAILED, GOING, TESTED, XSS, plan
 
 CREATE = "POST /v1/test_run"
 

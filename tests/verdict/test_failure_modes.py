@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from tests.behaviour.test_failure_modes import VERDICT_ROWS, Case, Change, fault, kill, rules, show
-from tests.conftest import SOON, InProcess
+from tests.failure_modes import VERDICT_ROWS, Case, Change, fault, kill, rules, show
+from tests.harness import SOON, InProcess
 from tests.tools.simulator import Simulator, faults
 
 STATUSES = {0: "passed", 4: "not_found", 5: "refused", 6: "unreachable", 9: "failed", 10: "interrupted"}

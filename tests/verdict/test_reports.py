@@ -5,9 +5,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.conftest import TOKEN, InProcess, Ran
+from tests.harness import TOKEN, InProcess, Ran
+from tests.plans import FAILED, INFO, TESTED, XSS, plan
 from tests.tools.simulator import Simulator
-from tests.verdict.test_waiting import FAILED, INFO, TESTED, XSS, plan
 from wallarm_fast.text import plural
 
 MIB = 1 << 20

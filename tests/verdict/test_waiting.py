@@ -5,26 +5,10 @@ from signal import SIGTERM
 
 import pytest
 
-from tests.conftest import LOOK, AsProcess, InProcess
+from tests.harness import LOOK, AsProcess, InProcess
+from tests.plans import FAILED, GOING, INFO, TESTED, XSS, plan
 from tests.tools.simulator import Simulator, faults
 from tests.tools.simulator.state import View
-
-GOING: View = {"state": "running", "baseline_check_all_terminated_count": 2}
-TESTED: View = {
-    "state": "passed",
-    "baseline_check_all_terminated_count": 5,
-    "baseline_check_passed_count": 5,
-    "baseline_check_fail_count": 0,
-}
-XSS = {"id": 7, "threat": 70, "code": "xss", "type": "Cross-site scripting"}
-INFO = {"id": 8, "threat": 20, "code": "info", "type": "Information exposure"}
-
-
-def plan(sim: Simulator, *views: View, run: int = 5080) -> None:
-    """Let each look at the run see the next of these; the last one stays."""
-    for number, view in enumerate(views, start=1):
-        body = {"id": run, "test_record_id": 9058, "baseline_count": 5, "node_active": True, "vulns": []}
-        sim.faults.add(faults.envelope(200, body | view), "GET", None if number == len(views) else 1, run)
 
 
 def test_the_step_waits_until_the_tests_have_passed(verdict: InProcess, sim: Simulator) -> None:
@@ -91,7 +75,6 @@ def test_a_run_that_is_still_recording_is_to_be_stopped_first(verdict: InProcess
     )
 
 
-FAILED: View = {**TESTED, "state": "failed", "baseline_check_fail_count": 1}
 UNTESTED: View = {**TESTED, "baseline_check_passed_count": 0}
 VERDICTS: list[tuple[View, int, int, str]] = [
     ({"state": "interrupted", "vulns": [XSS]}, 1, 10, "the run was aborted, by hand or because another run"),
