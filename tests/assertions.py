@@ -19,10 +19,9 @@ def assert_stopped(ran: Ran, sim: Simulator, *, already: bool | None = None) -> 
     assert ran.exit_code == 0
     assert ran.status == "stopped"
     assert sim.state.get("5080")["recording"] is False
+    assert ran.record_id == "9058"
     if not ran.github_output:
-        assert ran.variables["TEST_RECORD_ID"] == "9058"
         return
-    assert ran.outputs["test_record_id"] == "9058"
     (result,) = ran.results
     assert result["recording"] is False
     assert result["test_record_id"] == "9058"

@@ -3,7 +3,7 @@
 import os
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -19,12 +19,26 @@ Change = Callable[[InProcess, Simulator, pytest.MonkeyPatch], object]
 
 
 class Case:
-    """A run of the step with inputs, in a changed world: what it says and calls, which record it names."""
+    """A run of a step with inputs, in a changed world, and what comes of it.
 
-    def __init__(
-        self, *changes: Change, says: str = "", calls: list[str] | None = None, record: str = "", **env: str
+    `says` is a pattern for the log and the outputs, `calls` what is called, `record` the record that the
+    outputs of a failure name, `tracebacks` their number. Of the verdict step, `copies` is the number of calls
+    that ask for a copy, and `aborted` has the runs that are aborted.
+    """
+
+    def __init__(  # noqa: PLR0913 - what may be told of a case
+        self,
+        *changes: Change,
+        says: str = "",
+        calls: list[str] | None = None,
+        record: str = "",
+        tracebacks: int = 0,
+        copies: int = 0,
+        aborted: Sequence[int] = (),
+        **env: str,
     ) -> None:
         self.changes, self.says, self.calls, self.record, self.env = changes, says, calls, record, env
+        self.tracebacks, self.copies, self.aborted = tracebacks, copies, aborted
 
 
 def rules(**wanted: Any) -> Change:  # noqa: ANN401 - the fields of Rules

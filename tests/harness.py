@@ -134,6 +134,11 @@ class Ran:
         return status
 
     @property
+    def record_id(self) -> str:
+        """The output `test_record_id`, or else the variable that has it."""
+        return self.outputs["test_record_id"] if self.github_output else self.variables["TEST_RECORD_ID"]
+
+    @property
     def results(self) -> list[dict[str, Any]]:
         results: list[dict[str, Any]] = json.loads(self.outputs["results"])
         return results

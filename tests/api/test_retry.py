@@ -52,7 +52,7 @@ def test_attempts_follow_until_the_next_would_come_too_late(retry_after: float, 
         (0.7, None, [], "(tried once)"),
         (10, 9.74, [9.74], "and asks to wait 10 s (Retry-After), which is more than is left"),
         (10, 9.75, [], "and asks to wait 10 s (Retry-After), which is more than is left"),
-        (60, 1e20, [], f"and asks to wait 1{'0' * 20} s (Retry-After), which is more than is left"),
+        (60, 1e20, [], "and asks to wait 100000000000000000000 s (Retry-After), which is more than is left"),
         (60, 14.6, [14.6] * 4, "and asks to wait 15 s (Retry-After), which is more than is left"),
     ],
 )
@@ -107,5 +107,6 @@ def test_no_request_is_sent_after_a_pause_that_ends_too_late(stop: InProcess, si
     stop.clock.sleep = lambda seconds: vars(stop.clock).update(now=1e9)  # type: ignore[method-assign]
     sim.faults.add(faults.answer(429), on="stop")
     ran = stop()
-    assert (ran.exit_code, sim.calls) == (6, [STOP])
+    assert ran.exit_code == 6
+    assert sim.calls == [STOP]
     assert ran.errors[0].startswith("test run 5080: time is up; raise timeout, or try again later; ")

@@ -18,7 +18,8 @@ SUCCESS = "TEST_RECORD_ID=9058\nTEST_RECORD_IDS=9058\nSTOP_RECORDING_STATUS=stop
 
 
 def assert_success(done: Completed) -> None:
-    assert (done.returncode, done.stdout[: len(SUCCESS)]) == (0, SUCCESS), done.stderr
+    assert done.returncode == 0, done.stderr
+    assert done.stdout[: len(SUCCESS)] == SUCCESS, done.stderr
 
 
 def files_of(docker: Docker, image: str) -> set[str]:
@@ -69,7 +70,8 @@ def test_the_image_has_labels_and_no_entry_point(docker: Docker) -> None:
 def test_several_runs_may_be_given_as_a_yaml_list(container: Container, simulator: Simulator) -> None:
     other = simulator.state.create_run("other").id
     done = container(TEST_RUN_ID=f"- {container.environ['TEST_RUN_ID']}\n- {other}\n")
-    assert (done.returncode, "TEST_RECORD_IDS=9058,9059\n" in done.stdout) == (0, True), done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "TEST_RECORD_IDS=9058,9059\n" in done.stdout, done.stderr
 
 
 def test_no_privileges_and_no_writable_file_system_are_needed(container: Container) -> None:
@@ -79,7 +81,8 @@ def test_no_privileges_and_no_writable_file_system_are_needed(container: Contain
 def test_the_verdict_step_waits_for_the_tests_of_the_stopped_run(container: Container) -> None:
     container()
     done = container("--user=1000", "--read-only", "--cap-drop=ALL", command="fast-verdict")
-    assert (done.returncode, done.stdout) == (12, VERDICT), done.stderr
+    assert done.returncode == 12, done.stderr
+    assert done.stdout == VERDICT, done.stderr
     assert "error: test run 5080: the run has ended, but nothing was tested" in done.stderr
 
 

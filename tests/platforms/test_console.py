@@ -5,7 +5,7 @@ import pytest
 from tests.harness import InProcess, platform_of
 from tests.tools.simulator import Simulator
 from wallarm_fast.platforms import make_reporter
-from wallarm_fast.stop.outputs import DOTENV_NAMES, make_publication
+from wallarm_fast.stop.outputs import make_publication
 from wallarm_fast.stop.results import StopReport, StopResult
 
 
@@ -14,7 +14,13 @@ def test_stdout_has_nothing_but_the_variables_and_stderr_marks_warnings_and_debu
 ) -> None:
     sim.state.find("5080").overrides["baseline_count"] = 0
     ran = stop(CI_DEBUG_TRACE="true")
-    assert list(ran.variables) == list(DOTENV_NAMES.values())
+    assert list(ran.variables) == [
+        "TEST_RECORD_ID",
+        "TEST_RECORD_IDS",
+        "STOP_RECORDING_STATUS",
+        "TEST_RUN_STATE",
+        "BASELINE_COUNT",
+    ]
     first, *debug, warning, last = ran.stderr.splitlines()
     assert first == f"Stopping the recording of test run 5080 at {sim.url}"
     assert all(line.startswith("debug: ") for line in debug)

@@ -46,12 +46,16 @@ class Clone:
         return self.git("rev-parse", "HEAD")
 
     def step(self, name: str, *, fails: str = "", **environ: str) -> str:
-        """Run a step and return what it prints. With `fails`, it must fail, saying that in its error."""
+        """Run a step and return what it prints; with `fails`, it must fail and say that in its error."""
         env = {**os.environ, "GITHUB_OUTPUT": "/dev/stdout", "OPTION": "", **self.environ, **environ}
         command = ["bash", "-eu", "-c", STEPS[name]]
         done = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, check=False)
-        assert (done.returncode, fails in done.stderr) == (bool(fails), True), done.stderr
-        assert done.stderr.startswith("error: " if fails else "")
+        if fails:
+            assert done.returncode == 1, done.stderr
+            assert done.stderr.startswith("error: ")
+            assert fails in done.stderr
+        else:
+            assert done.returncode == 0, done.stderr
         return done.stdout
 
     def tags(self) -> dict[str, str]:
