@@ -90,68 +90,10 @@ def test_a_run_that_is_still_recording_is_to_be_stopped_first(verdict: InProcess
     )
 
 
-UNTESTED: View = {**TESTED, "baseline_check_passed_count": 0}
-PASSES: list[tuple[View, str]] = [
-    ({**FAILED, "vulns": [INFO, XSS]}, "71"),
-    ({**TESTED, "baseline_check_tech_fail_count": 4}, "1"),
-]
-# The view, min_threat, exit code and status, and words of the error.
-FAILS: list[tuple[View, str, int, str, str]] = [
-    (
-        {"state": "interrupted", "vulns": [XSS]},
-        "1",
-        10,
-        "interrupted",
-        "the run was aborted, by hand or because",
-    ),
-    (
-        {**FAILED, "vulns": [INFO, XSS]},
-        *("1", 9, "failed", "2 vulnerabilities found: Cross-site scripting (threat 70), "),
-    ),
-    (
-        {**FAILED, "vulns": [INFO, XSS]},
-        *("50", 9, "failed", "1 vulnerability found: Cross-site scripting (threat 70)"),
-    ),
-    (
-        {**FAILED, "vulns": [{"code": "xss"}]},
-        "100",
-        9,
-        "failed",
-        "1 vulnerability found: xss (threat unknown)",
-    ),
-    ({**FAILED, "vulns": []}, "100", 9, "failed", "the API names no vulnerability"),
-    ({**TESTED, "vulns": "many"}, "1", 9, "failed", "1 vulnerability found: unknown (threat unknown)"),
-    (
-        {**TESTED, "vulns": {"1": XSS}},
-        "1",
-        9,
-        "failed",
-        "1 vulnerability found: Cross-site scripting (threat 70)",
-    ),
-    ({**TESTED, "vulns": [XSS]}, "1", 9, "failed", "1 vulnerability found"),
-    (
-        {**UNTESTED, "baseline_count": 0},
-        *("1", 12, "not_tested", "nothing was tested (0 baselines, 0 failed technically)"),
-    ),
-    (
-        {**UNTESTED, "baseline_check_tech_fail_count": 5},
-        *("1", 12, "not_tested", "(5 baselines, 5 failed technically)"),
-    ),
-    (
-        {**TESTED, "baseline_check_tech_fail_count": 5},
-        *("1", 12, "not_tested", "(5 baselines, 5 failed technically)"),
-    ),
-    ({**UNTESTED, "vulns": [XSS]}, "1", 9, "failed", "1 vulnerability found"),
-    ({"state": "passed", "baseline_count": 0}, "1", 12, "not_tested", "nothing was tested (0 baselines"),
-    ({"state": "passed", "baseline_check_passed_count": 0}, "1", 12, "not_tested", "nothing was tested"),
-    (
-        {"state": "passed", "baseline_count": None, "baseline_check_tech_fail_count": 1},
-        *("1", 12, "not_tested", "1 failed tech"),
-    ),
-]
-
-
-@pytest.mark.parametrize(("view", "min_threat"), PASSES)
+@pytest.mark.parametrize(
+    ("view", "min_threat"),
+    [({**FAILED, "vulns": [INFO, XSS]}, "71"), ({**TESTED, "baseline_check_tech_fail_count": 4}, "1")],
+)
 def test_tests_that_found_nothing_that_counts_are_a_success(
     view: View, min_threat: str, verdict: InProcess, sim: Simulator
 ) -> None:
@@ -162,17 +104,61 @@ def test_tests_that_found_nothing_that_counts_are_a_success(
     assert ran.errors == []
 
 
-@pytest.mark.parametrize("case", FAILS)
-def test_any_other_end_of_the_tests_decides_the_exit_code(
-    case: tuple[View, str, int, str, str], verdict: InProcess, sim: Simulator
+UNTESTED: View = {**TESTED, "baseline_check_passed_count": 0}
+# What the API says, min_threat, and words of the error.
+VULNERABLE: list[tuple[View, str, str]] = [
+    ({**FAILED, "vulns": [INFO, XSS]}, "1", "2 vulnerabilities found: Cross-site scripting (threat 70), "),
+    ({**FAILED, "vulns": [INFO, XSS]}, "50", "1 vulnerability found: Cross-site scripting (threat 70)"),
+    ({**FAILED, "vulns": [{"code": "xss"}]}, "100", "1 vulnerability found: xss (threat unknown)"),
+    ({**FAILED, "vulns": []}, "100", "the API names no vulnerability"),
+    ({**TESTED, "vulns": "many"}, "1", "1 vulnerability found: unknown (threat unknown)"),
+    ({**TESTED, "vulns": {"1": XSS}}, "1", "1 vulnerability found: Cross-site scripting (threat 70)"),
+    ({**TESTED, "vulns": [XSS]}, "1", "1 vulnerability found"),
+    ({**UNTESTED, "vulns": [XSS]}, "1", "1 vulnerability found"),
+]
+
+
+@pytest.mark.parametrize(("view", "min_threat", "words"), VULNERABLE)
+def test_vulnerabilities_fail_the_step(
+    view: View, min_threat: str, words: str, verdict: InProcess, sim: Simulator
 ) -> None:
-    view, min_threat, exit_code, status, words = case
     plan(sim, view)
     ran = verdict("github", FAST_VERDICT_MIN_THREAT=min_threat)
-    assert ran.exit_code == exit_code
-    assert ran.status == status
+    assert ran.exit_code == 9
+    assert ran.status == "failed"
     (error,) = ran.errors
     assert words in error
+
+
+NOT_TESTED: list[tuple[View, str]] = [
+    ({**UNTESTED, "baseline_count": 0}, "nothing was tested (0 baselines, 0 failed technically)"),
+    ({**UNTESTED, "baseline_check_tech_fail_count": 5}, "(5 baselines, 5 failed technically)"),
+    ({**TESTED, "baseline_check_tech_fail_count": 5}, "(5 baselines, 5 failed technically)"),
+    ({"state": "passed", "baseline_count": 0}, "nothing was tested (0 baselines"),
+    ({"state": "passed", "baseline_check_passed_count": 0}, "nothing was tested"),
+    ({"state": "passed", "baseline_count": None, "baseline_check_tech_fail_count": 1}, "1 failed tech"),
+]
+
+
+@pytest.mark.parametrize(("view", "words"), NOT_TESTED)
+def test_a_run_that_tested_nothing_fails_the_step(
+    view: View, words: str, verdict: InProcess, sim: Simulator
+) -> None:
+    plan(sim, view)
+    ran = verdict("github")
+    assert ran.exit_code == 12
+    assert ran.status == "not_tested"
+    (error,) = ran.errors
+    assert words in error
+
+
+def test_an_aborted_run_fails_the_step_whatever_it_found(verdict: InProcess, sim: Simulator) -> None:
+    plan(sim, {"state": "interrupted", "vulns": [XSS]})
+    ran = verdict("github")
+    assert ran.exit_code == 10
+    assert ran.status == "interrupted"
+    (error,) = ran.errors
+    assert "the run was aborted, by hand or because another run" in error
 
 
 def test_several_runs_are_waited_for_at_the_same_time(verdict: InProcess, sim: Simulator) -> None:

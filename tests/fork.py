@@ -1,4 +1,4 @@
-"""A fork that puts its own name in place of OWNER passes the checks."""
+"""A fork that puts its own name in place of OWNER passes the checks: `make fork`."""
 
 import subprocess
 import sys
