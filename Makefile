@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo docs test fuzz mutants lint format bench image e2e rehearsal picture lock clean
+.PHONY: help setup demo docs test fork fuzz mutants lint format bench image e2e rehearsal picture lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | expand -t 10
@@ -30,6 +30,9 @@ test: setup ## run all tests that need no container engine
 	$(BIN)/coverage run -m pytest --numprocesses=auto tests
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+fork: setup ## check that a fork with a name of its own passes lint and the tests that read the name
+	$(BIN)/pytest --numprocesses=auto tests/fork.py
 
 fuzz: setup ## send thousands of hostile answers; FUZZ_SEED=... repeats a run
 	FUZZ_ANSWERS=10500 FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} \

@@ -1,278 +1,21 @@
-"""What the tests share: the simulator, with and without TLS, and two ways to run the step against it.
+"""The fixtures that the tests share: the simulator, with and without TLS, and the steps against it."""
 
-`step` calls `main` in this process, on a clock that never waits; `process` starts entrypoint.py as a
-container would. Both look for the token in everything that the step writes.
-"""
-
-import json
-import os
-import re
-import shutil
-import signal
 import socket
 import ssl
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import pytest
 import trustme
 
+from tests.harness import TOKEN, AsProcess, InProcess
 from tests.tools.simulator import Simulator
-from wallarm_fast.clock import Clock
-from wallarm_fast.inputs.table import read_input, read_token
-from wallarm_fast.platforms import Platform, detect_platform
-from wallarm_fast.stop import step as stop
-from wallarm_fast.stop.settings import GITLAB_OUTPUT_FILE, INPUTS
-from wallarm_fast.verdict import step as verdict_step
-
-ROOT = Path(__file__).parent.parent
-TOKEN = "token_Qwe12345"
-PLATFORMS = ["github", "gitlab", "console"]
-STOP = "POST /v1/test_run/5080/action/stop"
-LOOK = "GET /v1/test_run/5080"
-STOP_BY_RECORD = "POST /v1/test_record/9058/action/stop"
-# What should end at once may take this many seconds, since the machine may be busy. What hangs, hangs longer.
-SOON = 20.0
-_HEREDOC = re.compile(r"(?ms)^(?P<name>\w+)<<(?P<mark>ghadelimiter_\S+)\n(?P<value>.*?)\n(?P=mark)$")
 
 # The same examples in every run; `make fuzz` looks for new ones.
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None)
 hypothesis.settings.register_profile("fuzz", max_examples=5000, deadline=None)
 hypothesis.settings.load_profile("suite")
-
-
-@dataclass
-class FakeClock:
-    """A clock on which sleeping takes no time; `slept` lists the pauses, in seconds.
-
-    It starts at the real time, so that a simulator can be handed over to it halfway.
-    """
-
-    now: float = field(default_factory=time.monotonic)
-    epoch: float = 1_800_000_000.0
-    slept: list[float] = field(default_factory=list)
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return self.epoch + self.now
-
-    @property
-    def clock(self) -> Clock:
-        return Clock(monotonic=self.monotonic, sleep=self.sleep, wall=self.wall)
-
-
-@dataclass(frozen=True)
-class Ran:
-    """A run of the step: its exit code, its streams, and the files it was given to write."""
-
-    exit_code: int
-    stdout: str
-    stderr: str
-    github_output: str
-    summary: str
-    dotenv: str | None
-    seconds: float
-
-    @property
-    def log(self) -> str:
-        return self.stdout + self.stderr
-
-    @property
-    def errors(self) -> list[str]:
-        """The error lines, without what marks them as such."""
-        lines = re.findall(r"^(?:::error(?: title=[^:]*)?::|error: )(.*)$", self.log, re.MULTILINE)
-        return [line.replace("%25", "%") for line in lines]
-
-    @property
-    def outputs(self) -> dict[str, str]:
-        """The outputs as the runner would take them from GITHUB_OUTPUT."""
-        return {found["name"]: found["value"] for found in _HEREDOC.finditer(self.github_output)}
-
-    @property
-    def variables(self) -> dict[str, str]:
-        """The name=value lines of the dotenv file, or of stdout if there is none."""
-        text = self.dotenv if self.dotenv is not None else self.stdout
-        return dict(line.split("=", 1) for line in text.splitlines())
-
-    @property
-    def results(self) -> list[dict[str, Any]]:
-        results: list[dict[str, Any]] = json.loads(self.outputs["results"])
-        return results
-
-
-def assert_no_token(text: str, token: str = TOKEN) -> None:
-    """Fail if the token is anywhere but in the one command that masks it."""
-    assert token not in text.replace(f"::add-mask::{token}\n", "", 1), "the token is shown"
-
-
-def assert_stopped(ran: Ran, sim: Simulator, *, already: bool | None = None) -> None:
-    """Fail unless run 5080 was stopped; `already` is whether that was before the step, where results tell."""
-    assert ran.errors == []
-    assert ran.exit_code == 0
-    assert sim.state.get("5080")["recording"] is False
-    if ran.github_output:
-        assert ran.outputs["status"] == "stopped"
-        assert ran.outputs["test_record_id"] == "9058"
-        (result,) = ran.results
-        assert (result["recording"], result["test_record_id"]) == (False, "9058")
-        assert already is None or result["already_stopped"] is already
-    else:
-        assert ran.variables["STOP_RECORDING_STATUS"] == "stopped"
-        assert ran.variables["TEST_RECORD_ID"] == "9058"
-
-
-def platform_of(environ: Mapping[str, str]) -> Platform:
-    """Return the platform that the stop step detects."""
-    output_file = read_input(environ, "output_file", INPUTS["output_file"])
-    return detect_platform(environ, read_token(environ), output_file, GITLAB_OUTPUT_FILE)
-
-
-class Steps:
-    """Runs a step in a directory of its own; `env` of a call adds to the `base` of all."""
-
-    def __init__(self, folder: Path, base: Mapping[str, str], name: str = "stop-recording") -> None:
-        self.name = name
-        self.directory = folder / "work"
-        self.directory.mkdir()
-        self.base = dict(base)
-        self.github_output = folder / "github_output"
-        self.summary = folder / "summary"
-        self.clock = FakeClock()
-
-    def environ(self, platform: str, env: Mapping[str, str]) -> dict[str, str]:
-        """Return the environment that the platform's runner would set."""
-        for file in (self.github_output, self.summary):
-            file.write_text("")
-        platforms = {
-            "github": {
-                "GITHUB_ACTIONS": "true",
-                "GITHUB_OUTPUT": str(self.github_output),
-                "GITHUB_STEP_SUMMARY": str(self.summary),
-            },
-            "gitlab": {"GITLAB_CI": "true"},
-            "console": {},
-        }
-        return {**self.base, **platforms[platform], **env}
-
-    def ran(self, exit_code: int, stdout: str, stderr: str, env: Mapping[str, str], seconds: float) -> Ran:
-        variable = f"{self.name.upper().replace('-', '_')}_OUTPUT_FILE"
-        name = env.get(variable) or (f"{self.name}.env" if "GITLAB_CI" in env else None)
-        dotenv = self.directory / name if name else None
-        ran = Ran(
-            exit_code,
-            stdout,
-            stderr,
-            self.github_output.read_text(),
-            self.summary.read_text(),
-            dotenv.read_text() if dotenv and dotenv.is_file() else None,
-            seconds,
-        )
-        for text in (stdout, stderr, ran.github_output, ran.summary, ran.dotenv or ""):
-            assert_no_token(text, env.get("WALLARM_API_TOKEN") or TOKEN)
-        return ran
-
-
-class InProcess(Steps):
-    """Calls main() in this process, on a fake clock."""
-
-    def __init__(
-        self,
-        folder: Path,
-        base: Mapping[str, str],
-        capsys: pytest.CaptureFixture[str],
-        patch: pytest.MonkeyPatch,
-        name: str = "stop-recording",
-    ) -> None:
-        super().__init__(folder, base, name)
-        self.main = {"stop-recording": stop.main, "fast-verdict": verdict_step.main}[name]
-        self.capsys = capsys
-        patch.chdir(self.directory)
-
-    def __call__(self, platform: str = "console", *arguments: str, **env: str) -> Ran:
-        environ = self.environ(platform, env)
-        self.capsys.readouterr()
-        started = time.monotonic()
-        exit_code = self.main(environ, arguments, self.clock.clock)
-        seconds = time.monotonic() - started
-        captured = self.capsys.readouterr()
-        return self.ran(exit_code, captured.out, captured.err, environ, seconds)
-
-
-class AsProcess(Steps):
-    """Starts entrypoint.py as a process of its own, in real time; `popen` are more arguments of Popen."""
-
-    def __init__(self, folder: Path, base: Mapping[str, str], name: str = "stop-recording") -> None:
-        super().__init__(folder, base, name)
-        self.stdout = folder / "stdout"
-        self.stderr = folder / "stderr"
-        self.popen: dict[str, Any] = {}
-
-    def __call__(
-        self,
-        platform: str = "console",
-        signals: Sequence[signal.Signals] = (),
-        when: Callable[[], bool] = lambda: True,
-        /,
-        **env: str,
-    ) -> Ran:
-        """Run the step and, once `when` is true, send it the signals, from which `seconds` counts."""
-        environ = self.environ(platform, {"PATH": os.environ["PATH"], **env})
-        command = [sys.executable, str(ROOT / "entrypoint.py")]
-        command += ["verdict"] if self.name == "fast-verdict" else []
-        with self.stdout.open("wb") as stdout, self.stderr.open("wb") as stderr:
-            options = {"stdin": subprocess.DEVNULL, "stdout": stdout, "stderr": stderr, **self.popen}
-            process = subprocess.Popen(command, env=environ, cwd=self.directory, **options)
-        self.pid = process.pid
-        try:
-            if signals:
-                wait_until(lambda: process.poll() is not None or when())
-                assert process.poll() is None, f"ended before the signal: {self.log()}"
-            for each in signals:
-                process.send_signal(each)
-                if each is signal.SIGSTOP:
-                    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
-            started = time.monotonic()
-            process.wait(3 * SOON)
-            seconds = time.monotonic() - started
-        finally:
-            process.kill()
-            process.wait()
-        stdout_text, stderr_text = self.stdout.read_text("utf-8"), self.stderr.read_text("utf-8")
-        return self.ran(process.returncode, stdout_text, stderr_text, environ, seconds)
-
-    def log(self) -> str:
-        """Return what the process has printed so far."""
-        return self.stdout.read_text("utf-8") + self.stderr.read_text("utf-8")
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 3 * SOON
-    while not condition():
-        assert time.monotonic() < until, "it never happened"
-        time.sleep(0.01)
-
-
-def copy_project(folder: Path) -> list[Path]:
-    """Copy the files of the project, also those that are not committed; return their copies."""
-    listing = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listing, check=True, capture_output=True, text=True).stdout.split("\0")
-    names = [name for name in names if (ROOT / name).is_file()]
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
-    return [folder / name for name in names]
 
 
 @pytest.fixture
@@ -303,36 +46,38 @@ def sim() -> Iterator[Simulator]:
         yield simulator
 
 
-def _base(simulator: Simulator) -> dict[str, str]:
-    return {"WALLARM_API_TOKEN": TOKEN, "WALLARM_API_HOST": simulator.url, "TEST_RUN_ID": "5080"}
-
-
 @pytest.fixture
 def step(
     sim: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> InProcess:
-    """The step in this process, against `sim`, stopping run 5080."""
-    return InProcess(tmp_path, _base(sim), capsys, monkeypatch)
+) -> Callable[[str], InProcess]:
+    """Returns the step of this name, in this process, against `sim`, for run 5080."""
+    return lambda name: InProcess(name, tmp_path, sim, capsys, monkeypatch)
 
 
 @pytest.fixture
-def verdict(
-    sim: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> InProcess:
-    """The verdict step in this process, against `sim`, waiting for run 5080."""
-    return InProcess(tmp_path, _base(sim), capsys, monkeypatch, "fast-verdict")
+def stop(step: Callable[[str], InProcess]) -> InProcess:
+    return step("stop")
 
 
 @pytest.fixture
-def process(sim: Simulator, tmp_path: Path) -> AsProcess:
-    """The step as a process, against `sim`, stopping run 5080."""
-    return AsProcess(tmp_path, _base(sim))
+def verdict(step: Callable[[str], InProcess]) -> InProcess:
+    return step("verdict")
 
 
 @pytest.fixture
-def verdict_process(sim: Simulator, tmp_path: Path) -> AsProcess:
-    """The verdict step as a process, against `sim`, waiting for run 5080."""
-    return AsProcess(tmp_path, _base(sim), "fast-verdict")
+def process(sim: Simulator, tmp_path: Path) -> Callable[[str], AsProcess]:
+    """As `step`, as a process of its own."""
+    return lambda name: AsProcess(name, tmp_path, sim)
+
+
+@pytest.fixture
+def stop_process(process: Callable[[str], AsProcess]) -> AsProcess:
+    return process("stop")
+
+
+@pytest.fixture
+def verdict_process(process: Callable[[str], AsProcess]) -> AsProcess:
+    return process("verdict")
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, AsProcess
+from tests.harness import ROOT, AsProcess
+from tests.plans import TESTED, plan
 from tests.tools.simulator import Simulator
-from tests.verdict.test_waiting import TESTED, plan
 
 PACKAGE = ROOT / "wallarm_fast"
 MODULES = {str(path.relative_to(PACKAGE)): path for path in sorted(PACKAGE.rglob("*.py"))}
@@ -97,21 +97,50 @@ def loaded(process: AsProcess, platform: str, **env: str) -> set[str]:
 
 @pytest.mark.parametrize("platform", ["github", "gitlab", "console"])
 def test_one_plain_id_loads_neither_yaml_nor_xml_nor_the_verdict_nor_what_actions_toolkit_would(
-    platform: str, process: AsProcess
+    platform: str, stop_process: AsProcess
 ) -> None:
-    modules = loaded(process, platform)
+    modules = loaded(stop_process, platform)
     assert modules >= {"httpx", "wallarm_fast.stop.step"}
     assert not modules & {"yaml", "requests", "github", "nacl", "cryptography", "urllib3", "jwt"}
     assert not [name for name in modules if re.match(r"wallarm_fast\.verdict\b|xml\b", name)]
-    assert ("actions_toolkit" in modules) == (platform == "github")
 
 
-@pytest.mark.parametrize(("platform", "junit"), [("gitlab", True), ("console", False)])
-def test_the_verdict_step_loads_xml_only_to_write_a_file_and_nothing_of_the_stop_step(
-    platform: str, junit: bool, verdict_process: AsProcess, sim: Simulator
+def test_actions_toolkit_is_loaded_on_github(stop_process: AsProcess) -> None:
+    assert "actions_toolkit" in loaded(stop_process, "github")
+
+
+@pytest.mark.parametrize("platform", ["gitlab", "console"])
+def test_actions_toolkit_is_not_loaded_elsewhere(platform: str, stop_process: AsProcess) -> None:
+    assert "actions_toolkit" not in loaded(stop_process, platform)
+
+
+@pytest.mark.parametrize("platform", ["gitlab", "console"])
+def test_the_verdict_step_loads_nothing_of_the_stop_step(
+    platform: str, verdict_process: AsProcess, sim: Simulator
 ) -> None:
     plan(sim, TESTED)
     modules = loaded(verdict_process, platform)
     assert "wallarm_fast.verdict.step" in modules
     assert not [name for name in modules if re.match(r"wallarm_fast\.stop\b", name)]
-    assert ("xml.etree" in modules) == junit
+
+
+def test_the_verdict_step_loads_xml_to_write_a_file(verdict_process: AsProcess, sim: Simulator) -> None:
+    plan(sim, TESTED)
+    assert "xml.etree" in loaded(verdict_process, "gitlab")
+
+
+def test_the_verdict_step_does_not_load_xml_without_a_file(
+    verdict_process: AsProcess, sim: Simulator
+) -> None:
+    plan(sim, TESTED)
+    assert "xml.etree" not in loaded(verdict_process, "console")
+
+
+def test_no_module_of_the_tests_imports_a_test_or_a_conftest() -> None:
+    found = {
+        str(path.relative_to(ROOT)): name
+        for path in (ROOT / "tests").rglob("*.py")
+        for name in imports(path)
+        if re.match(r"tests\.(.*\.)?(test_|conftest)|conftest", name)
+    }
+    assert found == {}

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.conftest import ROOT
-from tests.test_contract import STOP, VERDICT, Step, each_step
+from tests.contract import STOP, VERDICT, Step, check_schema, each_step
+from tests.harness import ROOT
 
 SCHEMAS = {
     "examples/github/fast.yml": "github-workflows",
@@ -24,24 +24,6 @@ SCHEMAS = {
 }
 JENKINSFILE = "examples/jenkins/Jenkinsfile"
 EXAMPLES = [*SCHEMAS, JENKINSFILE]
-
-
-def check_schema(path: Path, schema: str) -> None:
-    """Fail unless the file is valid for its CI system."""
-    # The schema of Bamboo has a pattern that is not ECMAScript.
-    options = ["--regex-variant=python", "--builtin-schema", f"vendor.{schema}"]
-    command = [sys.executable, "-m", "check_jsonschema", *options, str(path)]
-    checked = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-
-
-def check_shell(script: str) -> None:
-    checked = subprocess.run(["sh", "-n"], input=script, capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stderr
-
-
-def source(step: Step) -> str:
-    return (ROOT / f"templates/{step}.yml").read_text()
 
 
 def scripts(example: str) -> list[str]:
@@ -63,7 +45,7 @@ def scripts(example: str) -> list[str]:
 
 def component(step: Step) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the inputs and the job of a GitLab component, with the defaults of the inputs filled in."""
-    text = source(step)
+    text = step.template
     inputs = next(yaml.safe_load_all(text))["spec"]["inputs"]
     for name, spec in inputs.items():
         default = spec["default"]
@@ -101,9 +83,9 @@ def test_a_component_has_the_inputs_of_the_action_except_those_that_are_variable
 ) -> None:
     own = component(step)[0].keys() - {"stage", "job", "job_timeout", "image", "allow_failure_exit_codes"}
     assert own == step.inputs.keys() - set(variables.split())
-    passed = re.findall(r"INPUT_(\w+): \"\$\[\[ inputs\.(\w+) ]]\"", source(step))
+    passed = re.findall(r"INPUT_(\w+): \"\$\[\[ inputs\.(\w+) ]]\"", step.template)
     assert sorted(passed) == sorted((name.upper(), name) for name in own)
-    assert len(passed) == source(step).count("INPUT_")
+    assert len(passed) == step.template.count("INPUT_")
 
 
 @each_step
@@ -125,7 +107,7 @@ def test_a_component_starts_its_step_and_takes_the_files_and_variables_that_it_w
     assert reports["dotenv"] == step.step.gitlab_output_file
     links = Path(step.step.gitlab_output_file).with_suffix(".links.json")
     assert sorted(reports.values()) == sorted([*step.gitlab_files, str(links)])
-    (passed_on,) = re.findall(r"(?s)\. Passes (.*?)\s+to\s+later jobs", source(step).replace("#", ""))
+    (passed_on,) = re.findall(r"(?s)\. Passes (.*?)\s+to\s+later jobs", step.template.replace("#", ""))
     assert sorted(re.findall(r"[A-Z_]+", passed_on)) == sorted(step.dotenv_names.values())
 
 

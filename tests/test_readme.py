@@ -12,9 +12,8 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from tests.conftest import ROOT, AsProcess, InProcess
-from tests.test_contract import STEPS, STOP, VERDICT
-from tests.test_examples import check_schema, check_shell, source
+from tests.contract import STEPS, STOP, VERDICT, check_schema, check_shell
+from tests.harness import ROOT, AsProcess, InProcess
 from tests.tools.simulator import Simulator
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -144,7 +143,7 @@ def test_every_input_that_a_snippet_gives_to_an_action_or_a_component_exists() -
     }
     assert components.keys() == {str(step) for step in STEPS}
     for step in STEPS:
-        head = next(yaml.safe_load_all(source(step)))
+        head = next(yaml.safe_load_all(step.template))
         assert components[str(step)]["inputs"].keys() <= head["spec"]["inputs"].keys()
 
 
@@ -183,18 +182,18 @@ def test_the_make_commands_have_targets() -> None:
     assert [target for target in targets if not re.search(rf"(?m)^{target}:", makefile)] == []
 
 
-def test_the_docker_recipe_reads_the_record_from_what_the_step_prints(process: AsProcess) -> None:
+def test_the_docker_recipe_reads_the_record_from_what_the_step_prints(stop_process: AsProcess) -> None:
     (read,) = re.findall("(?m)^TEST_RECORD_ID=.*$", (ROOT / "docs/recipes.md").read_text())
-    (process.directory / "stop.env").write_text(process().stdout)
+    (stop_process.directory / "stop.env").write_text(stop_process().stdout)
     command = ["sh", "-c", f'{read}\necho "$TEST_RECORD_ID"']
-    done = subprocess.run(command, cwd=process.directory, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=stop_process.directory, capture_output=True, text=True, check=True)
     assert done.stdout == "9058\n"
 
 
-def test_the_log_in_the_readme_is_that_of_a_run(step: InProcess, sim: Simulator) -> None:
-    sim.state.clock = step.clock.monotonic
+def test_the_log_in_the_readme_is_that_of_a_run(stop: InProcess, sim: Simulator) -> None:
+    sim.state.clock = stop.clock.monotonic
     arrivals = [0, 0, 0, 4, 4]  # in seconds after the step has started
-    sim.state.records["9058"].arrivals = [step.clock.now + second for second in arrivals]
-    ran = step("console", STOP_RECORDING_QUIET_PERIOD="10")
+    sim.state.records["9058"].arrivals = [stop.clock.now + second for second in arrivals]
+    ran = stop("console", STOP_RECORDING_QUIET_PERIOD="10")
     assert ran.exit_code == 0
     assert ran.stderr.replace(sim.url, "https://us1.api.wallarm.com") == LOG

@@ -6,15 +6,15 @@ from itertools import pairwise
 
 import pytest
 
-from tests.conftest import LOOK, STOP, InProcess, Ran
+from tests.harness import LOOK, STOP, InProcess, Ran
 from tests.tools.simulator import Exchange, Simulator, faults
 
 
 class Quiet:
     """The step with a quiet period, on GitHub; `calls` has the second at which each request came."""
 
-    def __init__(self, step: InProcess, sim: Simulator) -> None:
-        self.step, self.sim, self.clock = step, sim, step.clock
+    def __init__(self, stop: InProcess, sim: Simulator) -> None:
+        self.stop, self.sim, self.clock = stop, sim, stop.clock
         self.clock.now = started = math.ceil(self.clock.now)  # whole seconds, so that sums are exact
         self.calls: list[tuple[float, str]] = []
         sim.state.clock = self.clock.monotonic
@@ -22,7 +22,7 @@ class Quiet:
 
     def __call__(self, quiet_period: float = 8, timeout: float = 120, **env: str) -> Ran:
         periods = {"STOP_RECORDING_QUIET_PERIOD": f"{quiet_period}", "STOP_RECORDING_TIMEOUT": f"{timeout}"}
-        return self.step("github", **periods, **env)
+        return self.stop("github", **periods, **env)
 
     @property
     def stopped_at(self) -> float:
@@ -30,30 +30,47 @@ class Quiet:
 
 
 @pytest.fixture
-def quiet(step: InProcess, sim: Simulator) -> Quiet:
-    return Quiet(step, sim)
+def quiet(stop: InProcess, sim: Simulator) -> Quiet:
+    return Quiet(stop, sim)
 
 
-@pytest.mark.parametrize(("count", "over"), [(1, 5), (20, 30), (100, 60), (3, 20), (10, 77)])
-def test_recording_stops_as_soon_as_no_more_baselines_arrive(count: int, over: float, quiet: Quiet) -> None:
+@pytest.mark.parametrize(
+    ("count", "over", "total", "stopped"),
+    [(1, 5, "6", 13), (20, 30, "25", 38), (100, 60, "105", 68), (3, 20, "8", 28), (10, 77, "15", 85)],
+)
+def test_recording_stops_as_soon_as_no_more_baselines_arrive(
+    count: int, over: float, total: str, stopped: float, quiet: Quiet
+) -> None:
     quiet.sim.state.record("5080", count, over)
     ran = quiet()
-    assert (ran.exit_code, ran.outputs["baseline_count"]) == (0, f"{5 + count}")
-    assert over + 8 <= quiet.stopped_at <= over + 8 + 2
+    assert ran.exit_code == 0
+    assert ran.outputs["baseline_count"] == total
+    assert stopped <= quiet.stopped_at <= stopped + 2
     assert "warning" not in ran.log
 
 
 @pytest.mark.parametrize(
-    ("period", "timeout"), [(0.1, 120), (0.5, 120), (8, 120), (40, 120), (115, 120), (0.5, 1), (24, 30)]
+    ("period", "timeout", "longest", "most"),  # the longest pause between two polls, and the most polls
+    [
+        (0.1, 120, 0.1, 5),
+        (0.5, 120, 0.125, 5),
+        (8, 120, 2, 5),
+        (40, 120, 5, 9),
+        (115, 120, 5, 24),
+        (0.5, 1, 0.125, 5),
+        (24, 30, 5, 5),
+    ],
 )
-def test_the_quiet_period_is_waited_out_in_full(period: float, timeout: float, quiet: Quiet) -> None:
+def test_the_quiet_period_is_waited_out_in_full(
+    period: float, timeout: float, longest: float, most: int, quiet: Quiet
+) -> None:
     ran = quiet(period, timeout)
     assert ran.exit_code == 0
     assert "warning" not in ran.log
     assert quiet.stopped_at == pytest.approx(period)
     polls = [later - earlier for (earlier, _), (later, _) in pairwise(quiet.calls[:-1])]
-    assert 0 < max(polls) <= min(5, max(0.1, period / 4)) + 1e-6
-    assert len(polls) <= max(4, period / 5) + 1
+    assert 0 < max(polls) <= longest + 1e-6
+    assert len(polls) <= most
 
 
 @pytest.mark.parametrize(
@@ -66,12 +83,32 @@ def test_5_seconds_or_half_of_timeout_are_left_for_the_stop(
     quiet.sim.state.record("5080", 10_000, over=5000)
     quiet.sim.faults.add(faults.answer(503), on="stop", times=2)
     ran = quiet(period, timeout)
-    assert (ran.exit_code, ran.results[0]["recording"]) == (0, False)
+    assert ran.exit_code == 0
+    assert ran.results[0]["recording"] is False
     assert quiet.stopped_at == latest
-    late = f"[0-9]+ baselines after {latest:.0f} s, without a pause of {period} s; stopping now because of"
-    assert re.search(f"::warning::test run 5080: {late} timeout, late ones may be lost", ran.stdout)
-    near = f"::warning::quiet_period ({period} s) is too close to timeout ({timeout} s); recording is"
-    assert (f"{near} stopped after {latest:g} s at the latest" in ran.stdout) is (period > latest)
+    assert re.search(
+        f"::warning::test run 5080: [0-9]+ baselines after {latest:.0f} s, without a pause of {period} s; "
+        "stopping now because of timeout, late ones may be lost",
+        ran.stdout,
+    )
+
+
+NEAR = "quiet_period ({} s) is too close to timeout ({} s); recording is stopped after {} s at the latest"
+
+
+@pytest.mark.parametrize(
+    ("period", "timeout", "warnings"),
+    [
+        (8, 9, [NEAR.format("8", "9", "4.5")]),
+        (116, 120, [NEAR.format("116", "120", "115")]),
+        (8, 17, []),
+        (115, 120, []),
+    ],
+)
+def test_a_quiet_period_that_leaves_less_than_that_gets_a_warning(
+    period: float, timeout: float, warnings: list[str], quiet: Quiet
+) -> None:
+    assert re.findall("::warning::(quiet_period.*)", quiet(period, timeout).stdout) == warnings
 
 
 @pytest.mark.parametrize(
@@ -92,7 +129,8 @@ def test_an_unseen_count_makes_the_wait_a_sleep(fault: faults.Fault | None, why:
     if fault:
         quiet.sim.faults.add(fault, on="GET", times=None)
     ran = quiet()
-    assert (ran.exit_code, quiet.stopped_at) == (0, 8)
+    assert ran.exit_code == 0
+    assert quiet.stopped_at == 8
     assert "test run 5080: ? baselines so far" in ran.stdout
     warning = "::warning::test run 5080: cannot see how many baselines have arrived: "
     assert re.search(f"{warning}.*{re.escape(why)}.*; waited 8 s instead", ran.stdout)
@@ -122,22 +160,57 @@ def test_failures_now_and_then_lose_no_baselines_and_do_not_prolong_the_wait(qui
     assert 38 <= quiet.stopped_at <= 42
 
 
-@pytest.mark.parametrize("dry_run", ["false", "true"])
+def refuse(quiet: Quiet, status: int, recording: bool | None) -> None:
+    """Let the API answer everything with this, and with a malformed id of the record."""
+    body = {"body": {"recording": recording, "test_record_id": "../x"}}
+    quiet.sim.faults.add(faults.answer(status, body, {"Retry-After": "3600"}), times=None)
+
+
+@pytest.mark.parametrize(
+    ("status", "recording", "exit_code"), [(401, None, 3), (403, None, 3), (200, True, 5), (429, None, 6)]
+)
+def test_an_error_says_that_recording_may_still_be_on(
+    status: int, recording: bool | None, exit_code: int, quiet: Quiet
+) -> None:
+    refuse(quiet, status, recording)
+    ran = quiet()
+    assert ran.exit_code == exit_code
+    assert STOP in quiet.sim.calls
+    (error,) = ran.errors
+    assert error.endswith("; recording may still be on")
+    assert error == f"test run 5080: {ran.results[0]['error']}"
+
+
+@pytest.mark.parametrize(
+    ("status", "recording", "exit_code", "calls"),
+    [(404, None, 4, {LOOK, STOP}), (200, False, 5, {LOOK})],
+    ids=["no such run", "off"],
+)
+def test_an_error_does_not_say_so_if_there_is_no_recording(
+    status: int, recording: bool | None, exit_code: int, calls: set[str], quiet: Quiet
+) -> None:
+    refuse(quiet, status, recording)
+    ran = quiet()
+    assert ran.exit_code == exit_code
+    assert set(quiet.sim.calls) == calls
+    (error,) = ran.errors
+    assert "recording may still be on" not in error
+    assert error == f"test run 5080: {ran.results[0]['error']}"
+
+
 @pytest.mark.parametrize(
     ("status", "recording", "exit_code"),
     [(401, None, 3), (403, None, 3), (404, None, 4), (200, True, 5), (200, False, 5), (429, None, 6)],
 )
-def test_an_error_says_that_recording_may_still_be_on_unless_it_is_off_or_in_a_dry_run(
-    status: int, recording: bool | None, exit_code: int, dry_run: str, quiet: Quiet
+def test_an_error_in_a_dry_run_does_not_say_that_recording_may_still_be_on(
+    status: int, recording: bool | None, exit_code: int, quiet: Quiet
 ) -> None:
-    body = {"body": {"recording": recording, "test_record_id": "../x"}}  # with 200 a malformed record id
-    quiet.sim.faults.add(faults.answer(status, body, {"Retry-After": "3600"}), times=None)
-    ran = quiet(STOP_RECORDING_DRY_RUN=dry_run)
+    refuse(quiet, status, recording)
+    ran = quiet(STOP_RECORDING_DRY_RUN="true")
     assert ran.exit_code == exit_code
-    assert (STOP in quiet.sim.calls) is (dry_run == "false" and recording is not False)
+    assert STOP not in quiet.sim.calls
     (error,) = ran.errors
-    may_be_on = dry_run == "false" and recording is not False and exit_code != 4
-    assert error.endswith("; recording may still be on") is may_be_on
+    assert "recording may still be on" not in error
     assert error == f"test run 5080: {ran.results[0]['error']}"
 
 
@@ -146,20 +219,34 @@ def test_a_recording_that_ends_during_the_wait_is_not_stopped_again(second: floa
     quiet.sim.state.rules.stop_delay = second
     quiet.sim.state.stop("5080")
     ran = quiet()
-    assert (ran.exit_code, set(quiet.sim.calls)) == (0, {LOOK})
+    assert ran.exit_code == 0
+    assert set(quiet.sim.calls) == {LOOK}
     assert second <= quiet.calls[-1][0] <= second + 2
     assert ran.results[0]["already_stopped"] is True
-    assert (ran.outputs["status"], ran.outputs["test_record_id"]) == ("stopped", "9058")
+    assert ran.outputs["status"] == "stopped"
+    assert ran.outputs["test_record_id"] == "9058"
 
 
-@pytest.mark.parametrize(("arrives", "stopped", "exit_code"), [(60, 68, 0), (118, 115, 8)])
-def test_the_step_waits_for_min_baselines(arrives: int, stopped: int, exit_code: int, quiet: Quiet) -> None:
-    quiet.sim.state.record("5080", 1, over=arrives)
+LATE = (
+    "::warning::test run 5080: 5 baselines after 115 s, fewer than 6; stopping now because of timeout, late"
+)
+
+
+def test_the_step_waits_for_min_baselines(quiet: Quiet) -> None:
+    quiet.sim.state.record("5080", 1, over=60)
     ran = quiet(STOP_RECORDING_MIN_BASELINES="6")
-    assert (ran.exit_code, quiet.stopped_at) == (exit_code, stopped)
+    assert ran.exit_code == 0
+    assert quiet.stopped_at == 68
+    assert LATE not in ran.stdout
+
+
+def test_min_baselines_that_do_not_arrive_in_time_fail_after_the_stop(quiet: Quiet) -> None:
+    quiet.sim.state.record("5080", 1, over=118)
+    ran = quiet(STOP_RECORDING_MIN_BASELINES="6")
+    assert ran.exit_code == 8
+    assert quiet.stopped_at == 115
     assert quiet.sim.state.find("5080").record.stopped_at < math.inf
-    late = "5 baselines after 115 s, fewer than 6; stopping now because of timeout, late ones may be lost"
-    assert (f"::warning::test run 5080: {late}" in ran.stdout) is (exit_code == 8)
+    assert f"{LATE} ones may be lost" in ran.stdout
 
 
 def test_the_wait_logs_its_progress_less_and_less_often(quiet: Quiet) -> None:
@@ -170,40 +257,64 @@ def test_the_wait_logs_its_progress_less_and_less_often(quiet: Quiet) -> None:
     assert [int(progress[0][1]) - int(left) for _, left in progress] == [0, 5, 10, 20]
 
 
-@pytest.mark.parametrize(
-    ("wanted", "omitted", "error", "calls"),
-    [
-        ("9", "", None, [STOP]),
-        ("10", "", "9 baselines recorded, fewer than min_baselines (10)", [STOP]),
-        ("0", "baseline_count", None, [STOP]),
-        ("9", "baseline_count", None, [STOP, LOOK]),
-        ("10", "baseline_count", "9 baselines recorded, fewer than min_baselines (10)", [STOP, LOOK]),
-        ("9", "baseline_count", "the API did not say how many baselines were recorded, so", [STOP, LOOK]),
-    ],
-)
-def test_fewer_baselines_than_min_baselines_fail_after_the_stop_and_late_ones_count(
-    wanted: str, omitted: str, error: str | None, calls: list[str], quiet: Quiet
-) -> None:
+def let_late_ones_arrive(sim: Simulator, *, look: faults.Fault | None = None) -> None:
+    """Let four more baselines arrive just before the stop, and maybe the look after it fail."""
+
     def four_arrive(exchange: Exchange) -> None:
-        quiet.sim.state.find("5080").overrides["baseline_count"] = 9
-        if error and "did not say" in error:
-            quiet.sim.faults.add(faults.answer(400), on="GET")
+        sim.state.find("5080").overrides["baseline_count"] = 9
+        if look:
+            sim.faults.add(look, on="GET")
         exchange.answer(*exchange.act())
 
-    quiet.sim.faults.add(four_arrive, on="stop")
+    sim.faults.add(four_arrive, on="stop")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "omitted", "calls"),
+    [("9", "", [STOP]), ("0", "baseline_count", [STOP]), ("9", "baseline_count", [STOP, LOOK])],
+)
+def test_baselines_that_arrive_just_before_the_stop_count(
+    wanted: str, omitted: str, calls: list[str], quiet: Quiet
+) -> None:
+    let_late_ones_arrive(quiet.sim)
     quiet.sim.state.rules.omit_in_stop = {omitted}
     ran = quiet(20, STOP_RECORDING_MIN_BASELINES=wanted)
-    assert ran.exit_code == (8 if error else 0)
+    assert ran.exit_code == 0
     assert quiet.sim.calls[quiet.sim.calls.index(STOP) :] == calls
     assert ran.outputs["test_record_id"] == "9058"
-    assert error is None or ran.errors[0].startswith(f"test run 5080: {error}")
+
+
+@pytest.mark.parametrize(("omitted", "calls"), [("", [STOP]), ("baseline_count", [STOP, LOOK])])
+def test_fewer_baselines_than_min_baselines_fail_after_the_stop(
+    omitted: str, calls: list[str], quiet: Quiet
+) -> None:
+    let_late_ones_arrive(quiet.sim)
+    quiet.sim.state.rules.omit_in_stop = {omitted}
+    ran = quiet(20, STOP_RECORDING_MIN_BASELINES="10")
+    assert ran.exit_code == 8
+    assert quiet.sim.calls[quiet.sim.calls.index(STOP) :] == calls
+    assert ran.outputs["test_record_id"] == "9058"
+    (error,) = ran.errors
+    assert error.startswith("test run 5080: 9 baselines recorded, fewer than min_baselines (10)")
+
+
+def test_min_baselines_fail_after_the_stop_if_the_count_is_not_known(quiet: Quiet) -> None:
+    let_late_ones_arrive(quiet.sim, look=faults.answer(400))
+    quiet.sim.state.rules.omit_in_stop = {"baseline_count"}
+    ran = quiet(20, STOP_RECORDING_MIN_BASELINES="9")
+    assert ran.exit_code == 8
+    assert quiet.sim.calls[quiet.sim.calls.index(STOP) :] == [STOP, LOOK]
+    assert ran.outputs["test_record_id"] == "9058"
+    (error,) = ran.errors
+    assert error.startswith("test run 5080: the API did not say how many baselines were recorded, so")
 
 
 def test_an_empty_record_is_called_empty_and_not_offered_for_a_copy(quiet: Quiet) -> None:
     assert "curl " in quiet(0).summary
     quiet.sim.state.find("5080").overrides["baseline_count"] = 0
     ran = quiet(0)
-    assert (ran.exit_code, ran.outputs["status"]) == (0, "stopped")
+    assert ran.exit_code == 0
+    assert ran.outputs["status"] == "stopped"
     assert ran.summary.endswith(" | 0 | recording stopped, but the record is empty |\n\n")
     assert "::warning::test run 5080: no baselines were recorded; an empty test record cannot" in ran.stdout
 
@@ -212,6 +323,9 @@ def test_an_empty_record_is_called_empty_and_not_offered_for_a_copy(quiet: Quiet
 def test_a_dry_run_looks_once_and_changes_nothing(recording: object, word: str, quiet: Quiet) -> None:
     quiet.sim.state.find("5080").overrides["recording"] = recording
     ran = quiet(STOP_RECORDING_MIN_BASELINES="9", STOP_RECORDING_DRY_RUN="true")
-    assert (ran.exit_code, quiet.sim.calls, quiet.clock.slept) == (0, [LOOK], [])
-    assert (ran.outputs["status"], ran.outputs["test_record_id"]) == ("dry_run", "9058")
+    assert ran.exit_code == 0
+    assert quiet.sim.calls == [LOOK]
+    assert quiet.clock.slept == []
+    assert ran.outputs["status"] == "dry_run"
+    assert ran.outputs["test_record_id"] == "9058"
     assert f"found, nothing changed; recording is {word}, " in ran.stdout

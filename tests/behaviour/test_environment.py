@@ -13,30 +13,31 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.conftest import PLATFORMS, ROOT, TOKEN, AsProcess, InProcess, Ran, assert_stopped
+from tests.assertions import assert_stopped
+from tests.harness import ROOT, TOKEN, AsProcess, InProcess, Ran
 from tests.tools.proxy import Proxy
 from tests.tools.simulator import Simulator, faults
 
-FILES = [("github", "GITHUB_OUTPUT"), *((name, "INPUT_OUTPUT_FILE") for name in PLATFORMS)]
+# Each file for outputs that a platform has, but for GitLab's, which has no other place for them.
+FILES = [("github", "GITHUB_OUTPUT"), ("github", "INPUT_OUTPUT_FILE"), ("console", "INPUT_OUTPUT_FILE")]
+LABELS = {
+    "GITHUB_OUTPUT": "GITHUB_OUTPUT",
+    "INPUT_OUTPUT_FILE": "output_file (STOP_RECORDING_OUTPUT_FILE)",
+}
 TOO_LONG = "x" * 300
 CANNOT_BE_OPENED = {"pipe": "it is a pipe", "missing/x": "No such file", "file/x": "Not a directory"}
 CANNOT_BE_OPENED |= {TOO_LONG: "File name too long"}
 short = "{:.20}".format  # names a case
-STREAMS = ["github stdout", "gitlab stderr", "console stderr", "console stdout"]
 FULL = "No space left on device"
-BROKEN_STREAMS = [
-    *((stream, reason, "5080") for stream in STREAMS for reason in ("Broken pipe", "it is closed", FULL)),
-    *((stream, FULL, "1") for stream in ("github stdout", "console stdout")),
-    *((stream, "stalled", "5080") for stream in ("github stdout", "console stderr", "console stdout")),
-]
+REASONS = ["Broken pipe", "it is closed", FULL]
+# The streams of the log, and what is on the other one.
+LOGS = {"github stdout": "", "gitlab stderr": "", "console stderr": "([A-Z_]+=.*\n){5}"}
 ODD_ENVIRONMENTS = {
     "none": {},
     "empty": dict.fromkeys("HOME PATH TMPDIR TZ LC_ALL".split(), ""),
     "missing": dict.fromkeys("HOME PATH TMPDIR TZ NETRC SSL_CERT_FILE SSL_CERT_DIR".split(), "/nonexistent"),
     "ascii": {"LC_ALL": "POSIX", "PYTHONIOENCODING": "ascii", "REQUEST_METHOD": "GET", "HOME": "/dev/null"},
 }
-DIRECT = ["127.0.0.1", "[::1], 127.0.0.1", "*"]
-THROUGH = ["fd00::/8", "[::1]", "fe80::/10", "a:b", "\xfc.example", "\x7f", "127.0.0.1:1"]
 
 
 def told(ran: Ran) -> set[tuple[str, str]]:
@@ -47,49 +48,103 @@ def told(ran: Ran) -> set[tuple[str, str]]:
     return found | ({(ran.outputs["status"], ran.outputs["test_record_id"])} if ran.github_output else set())
 
 
+def assert_bad_file(stop: InProcess, platform: str, variable: str, file: str) -> Ran:
+    """Run the step with a file that cannot be opened; fail unless its error says so."""
+    (stop.directory / "file").touch()
+    os.mkfifo(stop.directory / "pipe")
+    # With a reader, so that a step that opened the pipe would not hang.
+    reader = os.open(stop.directory / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    stop.base["STOP_RECORDING_OUTPUT_FILE"] = "x.env"
+    ran = stop(platform, **{variable: file})
+    os.close(reader)
+    assert ran.exit_code == 2
+    (error,) = ran.errors
+    assert error.startswith(f"{LABELS[variable]}: '{file[:40]}")
+    assert f" cannot be written: {CANNOT_BE_OPENED[file]}" in error
+    return ran
+
+
 @pytest.mark.parametrize("file", CANNOT_BE_OPENED, ids=short)
 @pytest.mark.parametrize(("platform", "variable"), FILES)
 def test_an_output_file_that_cannot_be_opened_is_bad_input_before_any_request(
-    platform: str, variable: str, file: str, step: InProcess, sim: Simulator
+    platform: str, variable: str, file: str, stop: InProcess, sim: Simulator
 ) -> None:
-    (step.directory / "file").touch()
-    os.mkfifo(step.directory / "pipe")
-    # With a reader, so that a step that opened the pipe would not hang.
-    reader = os.open(step.directory / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-    step.base["STOP_RECORDING_OUTPUT_FILE"] = "x.env"
-    ran = step(platform, **{variable: file})
-    os.close(reader)
-    name = variable.replace("INPUT_OUTPUT_FILE", "output_file (STOP_RECORDING_OUTPUT_FILE)")
-    (error,) = ran.errors
-    assert error.startswith(f"{name}: '{file[:40]}")
-    assert f" cannot be written: {CANNOT_BE_OPENED[file]}" in error
-    assert (ran.exit_code, sim.calls) == (2, [])
-    assert told(ran) == ({("bad_input", "")} if platform != "gitlab" else set())
+    ran = assert_bad_file(stop, platform, variable, file)
+    assert sim.calls == []
+    assert told(ran) == {("bad_input", "")}
 
 
-@pytest.mark.parametrize("setting", ["TEST_RUN_ID=5080", "INPUT_MIN_BASELINES=9", "TEST_RUN_ID=1"])
-@pytest.mark.parametrize(("platform", "variable"), FILES)
-def test_a_disk_that_is_full_at_the_end_fails_the_step_and_whatever_can_be_written_says_so(
-    platform: str, variable: str, setting: str, step: InProcess
+@pytest.mark.parametrize("file", CANNOT_BE_OPENED, ids=short)
+def test_a_dotenv_report_that_cannot_be_opened_is_bad_input_before_any_request(
+    file: str, stop: InProcess, sim: Simulator
 ) -> None:
-    step.base |= {"STOP_RECORDING_OUTPUT_FILE": "x.env", **dict([setting.split("=")])}
-    ran = step(platform, **{variable: "/dev/full"})
-    found = setting != "TEST_RUN_ID=1"
-    assert ran.exit_code == (2 if found else 4)
-    outputs = ("bad_input", "9058") if found else ("not_found", "")
-    assert told(ran) == ({outputs} if platform != "gitlab" else set())
+    ran = assert_bad_file(stop, "gitlab", "INPUT_OUTPUT_FILE", file)
+    assert sim.calls == []
+    assert told(ran) == set()
+
+
+SETTINGS = [  # a variable, the exit code, the status and the record of the outputs, the number of errors
+    ("TEST_RUN_ID=5080", 2, ("bad_input", "9058"), 1),
+    ("INPUT_MIN_BASELINES=9", 2, ("bad_input", "9058"), 2),
+    ("TEST_RUN_ID=1", 4, ("not_found", ""), 2),
+]
+
+
+def fill_disk(stop: InProcess, platform: str, variable: str, setting: str) -> Ran:
+    """Run the step with a file that cannot be written at the end; fail unless its last error says so."""
+    stop.base |= {"STOP_RECORDING_OUTPUT_FILE": "x.env", **dict([setting.split("=")])}
+    ran = stop(platform, **{variable: "/dev/full"})
     assert ran.errors[-1] == f"the file '/dev/full' cannot be written: {FULL}"
-    assert len(ran.errors) == (1 if setting == "TEST_RUN_ID=5080" else 2)
-    if platform == "github":
-        assert ran.summary.count("###") == 1
-        assert ran.summary.startswith(f"### Wallarm FAST: {'Output not written' if found else 'No such'}")
-        assert ("| 9058 |" in ran.summary) is found
+    return ran
+
+
+@pytest.mark.parametrize(("setting", "exit_code", "outputs", "errors"), SETTINGS)
+@pytest.mark.parametrize(("platform", "variable"), FILES)
+def test_a_disk_that_is_full_at_the_end_fails_the_step_and_whatever_can_be_written_says_so(  # noqa: PLR0913, PLR0917 - columns
+    platform: str, variable: str, setting: str, exit_code: int, outputs: tuple[str, str], errors: int,
+    stop: InProcess,
+) -> None:  # fmt: skip
+    ran = fill_disk(stop, platform, variable, setting)
+    assert ran.exit_code == exit_code
+    assert len(ran.errors) == errors
+    assert told(ran) == {outputs}
+
+
+@pytest.mark.parametrize(("setting", "exit_code", "errors"), [(row[0], row[1], row[3]) for row in SETTINGS])
+def test_a_disk_that_is_full_at_the_end_fails_the_step_on_gitlab(
+    setting: str, exit_code: int, errors: int, stop: InProcess
+) -> None:
+    ran = fill_disk(stop, "gitlab", "INPUT_OUTPUT_FILE", setting)
+    assert ran.exit_code == exit_code
+    assert len(ran.errors) == errors
+    assert told(ran) == set()
+
+
+@pytest.mark.parametrize("setting", ["TEST_RUN_ID=5080", "INPUT_MIN_BASELINES=9"])
+@pytest.mark.parametrize("variable", ["GITHUB_OUTPUT", "INPUT_OUTPUT_FILE"])
+def test_the_summary_says_that_the_disk_was_full_and_names_the_record(
+    variable: str, setting: str, stop: InProcess
+) -> None:
+    ran = fill_disk(stop, "github", variable, setting)
+    assert ran.summary.startswith("### Wallarm FAST: Output not written")
+    assert ran.summary.count("###") == 1
+    assert "| 9058 |" in ran.summary
+
+
+@pytest.mark.parametrize("variable", ["GITHUB_OUTPUT", "INPUT_OUTPUT_FILE"])
+def test_the_summary_says_why_the_stop_failed_even_if_the_disk_was_full(
+    variable: str, stop: InProcess
+) -> None:
+    ran = fill_disk(stop, "github", variable, "TEST_RUN_ID=1")
+    assert ran.summary.startswith("### Wallarm FAST: No such")
+    assert ran.summary.count("###") == 1
+    assert "| 9058 |" not in ran.summary
 
 
 @pytest.mark.parametrize("file", ["pipe", TOO_LONG, "/dev/full"], ids=short)
-def test_a_summary_that_cannot_be_written_is_a_warning(file: str, step: InProcess, sim: Simulator) -> None:
-    os.mkfifo(step.directory / "pipe")
-    ran = step("github", GITHUB_STEP_SUMMARY=file)
+def test_a_summary_that_cannot_be_written_is_a_warning(file: str, stop: InProcess, sim: Simulator) -> None:
+    os.mkfifo(stop.directory / "pipe")
+    ran = stop("github", GITHUB_STEP_SUMMARY=file)
     assert_stopped(ran, sim)
     assert f"\n::warning::no job summary: the file '{file}' cannot be written: " in ran.stdout
 
@@ -107,48 +162,92 @@ def broken_stream(reason: str) -> tuple[int, ...]:
     return reader, writer
 
 
-@pytest.mark.parametrize(("stream", "reason", "test_run"), BROKEN_STREAMS)
-def test_a_stream_that_cannot_be_written_keeps_no_recording_on_and_costs_only_what_is_printed_there(
-    stream: str, reason: str, test_run: str, process: AsProcess, sim: Simulator
-) -> None:
+def run_with_broken(stream: str, reason: str, stop_process: AsProcess, test_run: str) -> Ran:
+    """Run the step with a stream of a platform that cannot be written for this reason."""
     platform, name = stream.split()
     ends = broken_stream(reason)
-    process.popen[name] = ends[-1]
+    stop_process.popen[name] = ends[-1]
     if reason == "it is closed":
-        process.popen["preexec_fn"] = lambda: os.close(1 if name == "stdout" else 2)
-    ran = process(platform, TEST_RUN_ID=test_run, STOP_RECORDING_OUTPUT_FILE="x.env")
+        stop_process.popen["preexec_fn"] = lambda: os.close({"stdout": 1, "stderr": 2}[name])
+    ran = stop_process(platform, TEST_RUN_ID=test_run, STOP_RECORDING_OUTPUT_FILE="x.env")
     for end in ends:
         os.close(end)
-    assert sim.state.get("5080")["recording"] is (test_run == "1")
-    outputs_fail = stream == "console stdout"
-    exit_code = 4 if test_run == "1" else 2 if outputs_fail else 0
-    status = {0: "stopped", 2: "bad_input", 4: "not_found"}[exit_code]
-    assert (ran.exit_code, told(ran)) == (exit_code, {(status, "9058" if test_run == "5080" else "")})
-    if outputs_fail:
-        problem = "nobody reads it" if reason == "stalled" else reason
-        assert ran.errors[test_run == "1" :] == [f"stdout cannot be written: {problem}"]
-        assert "Traceback" not in ran.stderr
-    else:  # nothing lands on the other stream but what belongs there
-        assert re.fullmatch("([A-Z_]+=.*\n){5}" if platform == "console" else "", ran.log)
+    return ran
+
+
+@pytest.mark.parametrize(
+    ("stream", "reason"),
+    [
+        *((stream, reason) for stream in LOGS for reason in REASONS),
+        ("github stdout", "stalled"),
+        ("console stderr", "stalled"),
+    ],
+)
+def test_a_log_that_cannot_be_written_costs_only_what_is_printed_there(
+    stream: str, reason: str, stop_process: AsProcess, sim: Simulator
+) -> None:
+    """And nothing lands on the other stream but what belongs there."""
+    ran = run_with_broken(stream, reason, stop_process, "5080")
+    assert ran.exit_code == 0
+    assert sim.state.get("5080")["recording"] is False
+    assert told(ran) == {("stopped", "9058")}
+    assert re.fullmatch(LOGS[stream], ran.log)
+
+
+def test_a_log_that_cannot_be_written_does_not_hide_the_error(
+    stop_process: AsProcess, sim: Simulator
+) -> None:
+    ran = run_with_broken("github stdout", FULL, stop_process, "1")
+    assert ran.exit_code == 4
+    assert sim.state.get("5080")["recording"] is True
+    assert told(ran) == {("not_found", "")}
+    assert ran.log == ""
+
+
+@pytest.mark.parametrize(
+    ("reason", "problem"), [*((reason, reason) for reason in REASONS), ("stalled", "nobody reads it")]
+)
+def test_outputs_that_cannot_be_printed_fail_the_step_but_keep_no_recording_on(
+    reason: str, problem: str, stop_process: AsProcess, sim: Simulator
+) -> None:
+    ran = run_with_broken("console stdout", reason, stop_process, "5080")
+    assert ran.exit_code == 2
+    assert sim.state.get("5080")["recording"] is False
+    assert told(ran) == {("bad_input", "9058")}
+    assert ran.errors == [f"stdout cannot be written: {problem}"]
+    assert "Traceback" not in ran.stderr
+
+
+def test_outputs_that_cannot_be_printed_do_not_hide_an_error_of_the_run(
+    stop_process: AsProcess, sim: Simulator
+) -> None:
+    ran = run_with_broken("console stdout", FULL, stop_process, "1")
+    assert ran.exit_code == 4
+    assert sim.state.get("5080")["recording"] is True
+    assert told(ran) == {("not_found", "")}
+    missing, problem = ran.errors
+    assert "no such test run" in missing
+    assert problem == f"stdout cannot be written: {FULL}"
+    assert "Traceback" not in ran.stderr
 
 
 @pytest.mark.parametrize("env", ODD_ENVIRONMENTS.values(), ids=ODD_ENVIRONMENTS)
 def test_no_variables_but_the_inputs_matter_and_no_file_appears(
-    env: dict[str, str], process: AsProcess, sim: Simulator
+    env: dict[str, str], stop_process: AsProcess, sim: Simulator
 ) -> None:
-    assert_stopped(process(**env), sim)
-    assert list(process.directory.iterdir()) == []
+    assert_stopped(stop_process(**env), sim)
+    assert list(stop_process.directory.iterdir()) == []
 
 
-def test_any_language_is_printed_in_the_c_locale(process: AsProcess, sim: Simulator) -> None:
+def test_any_language_is_printed_in_the_c_locale(stop_process: AsProcess, sim: Simulator) -> None:
     sim.faults.add(faults.envelope(400, "нет — いいえ", http=400))
-    ran = process("github", LC_ALL="C", LANG="C")
+    ran = stop_process("github", LC_ALL="C", LANG="C")
     assert ran.exit_code == 5
     assert "нет — いいえ" in ran.errors[0]
 
 
 def test_nothing_is_imported_from_the_workspace(
-    process: AsProcess, sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stop_process: AsProcess, sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Started as the image starts it, in a directory and with variables that the job controls."""
     venv, start = tmp_path / "venv", tmp_path / "start"
@@ -157,13 +256,17 @@ def test_nothing_is_imported_from_the_workspace(
     (site / "libraries.pth").write_text(next(path for path in sys.path if path.endswith("site-packages")))
     (site / "wallarm_fast").symlink_to(ROOT / "wallarm_fast")
     for name in "httpx json sitecustomize usercustomize wallarm_fast yaml".split():
-        (process.directory / f"{name}.py").write_text("raise SystemExit('imported')\n")
+        (stop_process.directory / f"{name}.py").write_text("raise SystemExit('imported')\n")
     start.write_text(f'#!/bin/sh\nexec {venv}/bin/python -I "$@"\n')
     start.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(start))
-    env = dict.fromkeys("PYTHONPATH PYTHONUSERBASE PYTHONHOME HOME".split(), str(process.directory))
-    env |= {"PYTHONSTARTUP": f"{process.directory}/httpx.py", "PYTHONINSPECT": "1", "PYTHONWARNINGS": "error"}
-    assert_stopped(process(**env), sim)
+    env = dict.fromkeys("PYTHONPATH PYTHONUSERBASE PYTHONHOME HOME".split(), str(stop_process.directory))
+    env |= {
+        "PYTHONSTARTUP": f"{stop_process.directory}/httpx.py",
+        "PYTHONINSPECT": "1",
+        "PYTHONWARNINGS": "error",
+    }
+    assert_stopped(stop_process(**env), sim)
 
 
 @pytest.fixture
@@ -173,23 +276,23 @@ def proxy() -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def tls(step: InProcess, tls_sim: Simulator, ca_pem: str) -> Simulator:
-    """`tls_sim`, which `step` now goes to."""
-    step.base |= {"WALLARM_API_HOST": tls_sim.url, "STOP_RECORDING_CA_CERT": ca_pem}
+def tls(stop: InProcess, tls_sim: Simulator, ca_pem: str) -> Simulator:
+    """`tls_sim`, which `stop` now goes to."""
+    stop.base |= {"WALLARM_API_HOST": tls_sim.url, "STOP_RECORDING_CA_CERT": ca_pem}
     return tls_sim
 
 
 @pytest.mark.parametrize("setting", ["HTTPS_PROXY=http", "https_proxy=", "ALL_PROXY=https", "all_proxy="])
 def test_https_goes_through_the_proxy_which_never_sees_the_token(
-    setting: str, step: InProcess, proxy: Proxy, tls: Simulator, server_tls: ssl.SSLContext
+    setting: str, stop: InProcess, proxy: Proxy, tls: Simulator, server_tls: ssl.SSLContext
 ) -> None:
     """Each request has a tunnel of its own. A proxy that speaks TLS has a certificate of ca_cert."""
     variable, scheme = setting.split("=")
     proxy.tls = server_tls if scheme == "https" else None
-    step.base |= {variable: proxy.url.replace("http", scheme).removeprefix("://")}
+    stop.base |= {variable: proxy.url.replace("http", scheme).removeprefix("://")}
     tls.state.create_run("second")
     tls.faults.add(faults.reset_after(), on="stop", run=5081)
-    ran = step("github", TEST_RUN_ID="5080 5081", HTTP_PROXY="http://x.invalid")
+    ran = stop("github", TEST_RUN_ID="5080 5081", HTTP_PROXY="http://x.invalid")
     assert ran.exit_code == 0
     assert [result["already_stopped"] for result in ran.results] == [False, True]
     assert proxy.asked == 3 * [f"CONNECT {tls.host}"]
@@ -198,45 +301,71 @@ def test_https_goes_through_the_proxy_which_never_sees_the_token(
     assert b"test_run" not in proxy.seen
 
 
-@pytest.mark.parametrize("setting", ["HTTP_PROXY=http://", "http_proxy=", "ALL_PROXY=http://me:geheim@"])
-def test_http_goes_through_the_proxy_whose_password_is_not_shown(
-    setting: str, step: InProcess, proxy: Proxy, sim: Simulator
-) -> None:
+@pytest.mark.parametrize("setting", ["HTTP_PROXY=http://", "http_proxy="])
+def test_http_goes_through_the_proxy(setting: str, stop: InProcess, proxy: Proxy, sim: Simulator) -> None:
     variable, start = setting.split("=")
-    step.base |= {variable: start + proxy.url.removeprefix("http://"), "HTTPS_PROXY": "http://x.invalid"}
-    ran = step("github", RUNNER_DEBUG="1")
+    stop.base |= {variable: start + proxy.url.removeprefix("http://"), "HTTPS_PROXY": "http://x.invalid"}
+    assert_stopped(stop("github"), sim)
+    assert proxy.asked == [f"POST {sim.url}/v1/test_run/5080/action/stop"]
+    assert b"Basic" not in proxy.seen
+
+
+def test_the_proxy_gets_its_password_which_is_not_shown(
+    stop: InProcess, proxy: Proxy, sim: Simulator
+) -> None:
+    address = proxy.url.replace("http://", "http://me:geheim@")
+    ran = stop("github", ALL_PROXY=address, HTTPS_PROXY="http://x.invalid", RUNNER_DEBUG="1")
     assert_stopped(ran, sim)
     assert proxy.asked == [f"POST {sim.url}/v1/test_run/5080/action/stop"]
-    assert (b"Basic bWU6Z2VoZWlt" in proxy.seen) == ("geheim" in setting)
+    assert b"Basic bWU6Z2VoZWlt" in proxy.seen
     assert "geheim" not in ran.log
 
 
-@pytest.mark.parametrize("no_proxy", [*DIRECT, *THROUGH], ids=ascii)
-def test_no_entry_of_no_proxy_is_an_error_and_one_that_means_the_host_makes_the_connection_direct(
-    no_proxy: str, step: InProcess, proxy: Proxy, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+def stop_with_no_proxy(
+    no_proxy: str, stop: InProcess, proxy: Proxy, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Run the step twice: with NO_PROXY alone, and with a proxy, too."""
     for variable, value in {"NO_PROXY": no_proxy, "HTTP_PROXY": proxy.url}.items():
         monkeypatch.setenv(variable, value)  # where libraries would look
-        step.base[variable] = value
-        assert_stopped(step("github"), sim)
-    assert len(proxy.asked) == (0 if no_proxy in DIRECT else 1)
+        stop.base[variable] = value
+        assert_stopped(stop("github"), sim)
+
+
+@pytest.mark.parametrize("no_proxy", ["127.0.0.1", "[::1], 127.0.0.1", "*"])
+def test_an_entry_of_no_proxy_that_means_the_host_makes_the_connection_direct(
+    no_proxy: str, stop: InProcess, proxy: Proxy, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_with_no_proxy(no_proxy, stop, proxy, sim, monkeypatch)
+    assert proxy.asked == []
+
+
+@pytest.mark.parametrize(
+    "no_proxy",
+    ["fd00::/8", "[::1]", "fe80::/10", "a:b", "\xfc.example", "\x7f", "127.0.0.1:1"],
+    ids=ascii,
+)
+def test_any_other_entry_of_no_proxy_changes_nothing_and_is_no_error(
+    no_proxy: str, stop: InProcess, proxy: Proxy, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_with_no_proxy(no_proxy, stop, proxy, sim, monkeypatch)
+    assert len(proxy.asked) == 1
 
 
 @pytest.mark.parametrize("ca_cert", ["file", "text", "another", ""])
 def test_the_certificates_of_ca_cert_and_of_the_system_are_trusted(
-    ca_cert: str, step: InProcess, tls_sim: Simulator, ca_pem: str, monkeypatch: pytest.MonkeyPatch
+    ca_cert: str, stop: InProcess, tls_sim: Simulator, ca_pem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (step.directory / "ca.pem").write_text(ca_pem)
+    (stop.directory / "ca.pem").write_text(ca_pem)
     another = trustme.CA().cert_pem.bytes().decode()
     if ca_cert in ("another", ""):
-        monkeypatch.setenv("SSL_CERT_FILE", str(step.directory / "ca.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(stop.directory / "ca.pem"))
     value = {"file": "ca.pem", "text": ca_pem, "another": another, "": ""}[ca_cert]
-    assert_stopped(step(WALLARM_API_HOST=tls_sim.host, STOP_RECORDING_CA_CERT=value), tls_sim)
+    assert_stopped(stop(WALLARM_API_HOST=tls_sim.host, STOP_RECORDING_CA_CERT=value), tls_sim)
 
 
 @pytest.mark.parametrize("url", ["http://[::1]:{}", "[::1]:{}", "https://[0:0:0:0:0:0:0:1]:{}/"])
 def test_an_ipv6_literal_is_a_host(
-    url: str, step: InProcess, server_tls: ssl.SSLContext, ca_pem: str
+    url: str, stop: InProcess, server_tls: ssl.SSLContext, ca_pem: str
 ) -> None:
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
@@ -246,9 +375,9 @@ def test_an_ipv6_literal_is_a_host(
     with Simulator(token=TOKEN, baselines=5, host="::1", tls=tls) as sim:
         sim.state.create_run("first")
         host = url.format(sim.host.rpartition(":")[2])
-        assert_stopped(step(WALLARM_API_HOST=host, STOP_RECORDING_CA_CERT=ca_pem), sim)
+        assert_stopped(stop(WALLARM_API_HOST=host, STOP_RECORDING_CA_CERT=ca_pem), sim)
 
 
-def test_the_path_of_a_base_url_is_kept(step: InProcess, sim: Simulator) -> None:
-    step(WALLARM_API_HOST=f"{sim.url}/gateway/")
+def test_the_path_of_a_base_url_is_kept(stop: InProcess, sim: Simulator) -> None:
+    stop(WALLARM_API_HOST=f"{sim.url}/gateway/")
     assert sim.calls[0] == "POST /gateway/v1/test_run/5080/action/stop"

@@ -1,7 +1,6 @@
 """Every row of docs/failure-modes.md about the stop step is true: each is run, and each case has a row."""
 
 import math
-import os
 import re
 import signal
 import socket
@@ -11,63 +10,22 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import LOOK, ROOT, SOON, STOP, InProcess
-from tests.tools.simulator import Exchange, Simulator, faults
-from wallarm_fast.stop.outputs import DOTENV_NAMES
+from tests.failure_modes import ROWS, Case, always, arrive, fault, kill, omit, rules, show
+from tests.harness import LOOK, SOON, STOP, InProcess, Ran
+from tests.tools.simulator import Simulator, faults
 
-ROWS, VERDICT_ROWS = (
-    re.findall(r"(?m)^\| (.+?) \| (.+?) \| (\d+) \|$", part)
-    for part in (ROOT / "docs/failure-modes.md").read_text("utf-8").split("\n## The verdict step\n")
-)
-STATUSES = (
-    "stopped internal_error bad_input token_refused not_found refused unreachable not_confirmed "
-    "too_few_baselines"
-).split()
+STATUSES = {
+    "1": "internal_error",
+    "2": "bad_input",
+    "3": "token_refused",
+    "4": "not_found",
+    "5": "refused",
+    "6": "unreachable",
+    "7": "not_confirmed",
+    "130": "interrupted",
+    "143": "interrupted",
+}
 RETRIED = r"tried \d\d times"
-Change = Callable[[InProcess, Simulator, pytest.MonkeyPatch], object]
-
-
-class Case:
-    """A run of the step with inputs, in a changed world: what it says and calls, which record it names."""
-
-    def __init__(
-        self, *changes: Change, says: str = "", calls: list[str] | None = None, record: str = "", **env: str
-    ) -> None:
-        self.changes, self.says, self.calls, self.record, self.env = changes, says, calls, record, env
-
-
-def rules(**wanted: Any) -> Change:  # noqa: ANN401 - the fields of Rules
-    return lambda step, sim, patch: vars(sim.state.rules).update(wanted)
-
-
-def omit(field: str) -> Change:
-    return rules(omit_in_stop={field}, omit_in_get={field})
-
-
-def show(**overrides: object) -> Change:
-    return lambda step, sim, patch: sim.state.find("5080").overrides.update(overrides)
-
-
-def arrive(count: int, over: float) -> Change:
-    return lambda step, sim, patch: sim.state.record("5080", count, over)
-
-
-def fault(what: faults.Fault, on: faults.On | None = None, times: int | None = 1) -> Change:
-    return lambda step, sim, patch: sim.faults.add(what, on, times)
-
-
-def always(what: faults.Fault, on: faults.On | None = None) -> Change:
-    return fault(what, on, times=None)
-
-
-def kill(number: signal.Signals) -> Change:
-    """Send the signal to this process while a request hangs."""
-
-    def hang(exchange: Exchange) -> None:
-        os.kill(os.getpid(), number)
-        exchange.wait(None)
-
-    return fault(hang)
 
 
 def dead_address_first(step: InProcess, sim: Simulator, patch: pytest.MonkeyPatch) -> None:
@@ -144,37 +102,82 @@ CASES = {
     "the job summary cannot be written": Case(GITHUB_STEP_SUMMARY="missing/file", says="::no job summary"),
     "SIGINT": Case(kill(signal.SIGINT), says="interrupted by SIGINT; recording may still be on"),
     "SIGTERM": Case(kill(signal.SIGTERM), says="interrupted by SIGTERM; recording may still be on"),
-    "a bug": Case(lambda step, sim, patch: vars(step.clock).update(wall=None), always(faults.answer(503))),
+    "a bug": Case(
+        lambda step, sim, patch: vars(step.clock).update(wall=None), always(faults.answer(503)), tracebacks=1
+    ),
 }
 
 
-@pytest.mark.parametrize(("row", "action", "code"), ROWS, ids=[row for row, _, _ in ROWS])
-def test_the_step_does_what_the_page_says(  # noqa: PLR0913, PLR0917 - columns and fixtures
-    row: str, action: str, code: str, step: InProcess, sim: Simulator, tls_sim: Simulator, closed_port: int
+@pytest.fixture
+def run_row(stop: InProcess, sim: Simulator, tls_sim: Simulator, closed_port: int) -> Callable[[str], Ran]:
+    """Runs the case of a row, of which these things are true whatever its exit code."""
+
+    def run(row: str) -> Ran:
+        case, started = CASES[row], stop.clock.now
+        words = {
+            "sim": sim,
+            "sim_port": sim.server_address[1],
+            "tls_sim": tls_sim,
+            "closed_port": closed_port,
+        }
+        env = {
+            name if name.isupper() else f"INPUT_{name.upper()}": value.format(**words)
+            for name, value in case.env.items()
+        }
+        sim.state.clock = stop.clock.monotonic
+        with pytest.MonkeyPatch.context() as patch:
+            for change in case.changes:
+                change(stop, sim, patch)
+            ran = stop("github", **env)
+        assert re.search(case.says.format(**words), ran.log + ran.github_output)
+        assert case.calls in (None, sim.calls)
+        assert ran.log.count("| Traceback") == case.tracebacks
+        assert stop.clock.now - started <= 120
+        assert ran.seconds < SOON
+        return ran
+
+    return run
+
+
+@pytest.mark.parametrize("row", [row for row, _, code in ROWS if code == "0"])
+def test_the_step_succeeds_where_the_page_says_so(
+    row: str, run_row: Callable[[str], Ran], sim: Simulator
 ) -> None:
-    case, exit_code, started = CASES[row], int(code), step.clock.now
-    words = {"sim": sim, "sim_port": sim.server_address[1], "tls_sim": tls_sim, "closed_port": closed_port}
-    env = {
-        name if name.isupper() else f"INPUT_{name.upper()}": value.format(**words)
-        for name, value in case.env.items()
-    }
-    sim.state.clock = step.clock.monotonic
-    with pytest.MonkeyPatch.context() as patch:
-        for change in case.changes:
-            change(step, sim, patch)
-        ran = step("github", **env)
-    assert ran.exit_code == exit_code
-    assert re.search(case.says.format(**words), ran.log + ran.github_output)
-    assert case.calls in (None, sim.calls)
-    outputs = ran.outputs or {name: ran.variables[variable] for name, variable in DOTENV_NAMES.items()}
-    assert outputs["status"] == (STATUSES[exit_code] if exit_code < 128 else "interrupted")
-    assert outputs["test_record_id"] == (case.record or ("9058" if exit_code in {0, 8} else ""))
-    assert bool(ran.errors) == bool(exit_code)
-    assert ("\n| " in ran.log) == (exit_code == 1)  # a traceback
-    assert exit_code not in {0, 8} or sim.state.find("5080").record.stopped_at < math.inf
-    assert "fails at once" not in action or step.clock.slept == []
-    assert step.clock.now - started <= 120
-    assert ran.seconds < SOON
+    ran = run_row(row)
+    assert ran.exit_code == 0
+    assert ran.status == "stopped"
+    assert ran.record_id == "9058"
+    assert ran.errors == []
+    assert sim.state.find("5080").record.stopped_at < math.inf
+
+
+@pytest.mark.parametrize("row", [row for row, _, code in ROWS if code == "8"])
+def test_the_recording_is_off_where_the_page_says_that_there_are_too_few_baselines(
+    row: str, run_row: Callable[[str], Ran], sim: Simulator
+) -> None:
+    ran = run_row(row)
+    assert ran.exit_code == 8
+    assert ran.status == "too_few_baselines"
+    assert ran.record_id == "9058"
+    assert ran.errors != []
+    assert sim.state.find("5080").record.stopped_at < math.inf
+
+
+@pytest.mark.parametrize(("row", "code"), [(row, code) for row, _, code in ROWS if code not in {"0", "8"}])
+def test_the_step_fails_where_the_page_says_so(row: str, code: str, run_row: Callable[[str], Ran]) -> None:
+    ran = run_row(row)
+    assert ran.exit_code == int(code)
+    assert ran.status == STATUSES[code]
+    assert ran.record_id == CASES[row].record
+    assert ran.errors != []
+
+
+@pytest.mark.parametrize("row", [row for row, action, _ in ROWS if "fails at once" in action])
+def test_the_step_fails_without_a_pause_where_the_page_says_at_once(
+    row: str, run_row: Callable[[str], Ran], stop: InProcess
+) -> None:
+    run_row(row)
+    assert stop.clock.slept == []
 
 
 def test_every_case_has_a_row_on_the_page() -> None:

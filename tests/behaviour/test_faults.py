@@ -10,13 +10,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.conftest import LOOK, SOON, STOP, InProcess, Ran, assert_stopped
+from tests.assertions import assert_failed, assert_stopped
+from tests.harness import LOOK, SOON, STOP, TIMEOUT, FakeClock, InProcess, Ran
 from tests.tools.simulator import Exchange, Simulator, faults
 from tests.tools.simulator.faults import Fault
 
 MIB = 1 << 20
-# Whatever the jitter, the last attempt comes 7 s before this deadline: enough for a busy machine.
-TIMEOUT = "25.7"
 PACKERS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "plain": ("identity", bytes),
     "byte order mark": ("identity", lambda text: codecs.BOM_UTF8 + text[:-3]),
@@ -66,90 +65,118 @@ DAMAGED = {
 }
 
 
-def assert_failed(ran: Ran, exit_code: int, *words: str) -> None:
-    assert ran.exit_code == exit_code
-    (error,) = ran.errors
-    assert error.startswith("test run 5080: ")
-    assert [word for word in words if word not in error] == []
-    assert ran.seconds < SOON
-
-
 @pytest.mark.parametrize(("fault", "exit_code", "error"), DAMAGED.values(), ids=DAMAGED)
 def test_a_damaged_answer_is_retried_after_a_look_at_the_run(
-    fault: Fault, exit_code: int, error: str, step: InProcess, sim: Simulator
+    fault: Fault, exit_code: int, error: str, stop: InProcess, sim: Simulator
 ) -> None:
     sim.faults.add(fault, times=None)
-    assert_failed(step(STOP_RECORDING_TIMEOUT=TIMEOUT), exit_code, error)
+    assert_failed(stop(STOP_RECORDING_TIMEOUT=TIMEOUT), exit_code, error)
     assert sim.calls[:4] == [STOP, LOOK, STOP, LOOK]
 
 
-@pytest.mark.parametrize(("timeout", "limit"), [("120", 30), ("40", 20)])
-@pytest.mark.parametrize("case", ["early", "late", "late, but all there"])
-def test_an_answer_may_take_half_of_the_time_left_and_at_most_30_seconds(
-    case: str, timeout: str, limit: float, step: InProcess, sim: Simulator
-) -> None:
-    """The time passes on the clock of the step: a late answer that is not abandoned hangs for real."""
+def answer_in_parts(sim: Simulator, clock: FakeClock, *, after: float, missing: int) -> None:
+    """Let the answer to the stop come after so many seconds of the step, its last bytes a little later."""
 
-    def answer_late(exchange: Exchange) -> None:
+    def answer(exchange: Exchange) -> None:
         data = b"".join(faults.message(*exchange.act()))
-        step.clock.now += limit + (-5 if case == "early" else 0.5)
-        exchange.send(data[: None if "all" in case else -10])
-        if case == "early":
-            exchange.wait(0.05)  # of the 5 s that are left
-            exchange.send(data[-10:])
+        clock.now += after
+        exchange.send(data[: len(data) - missing])
+        exchange.wait(0.05)  # less than is left
+        exchange.send(data[len(data) - missing :])
         exchange.wait(None)
 
-    sim.faults.add(answer_late, on="stop")
-    ran = step("github", STOP_RECORDING_TIMEOUT=timeout)
-    assert_stopped(ran, sim, already=case == "late")
-    assert sim.calls == [STOP, LOOK][: 1 + (case == "late")]
+    sim.faults.add(answer, on="stop")
+
+
+@pytest.mark.parametrize(("timeout", "limit"), [("120", 30), ("40", 20)])
+@pytest.mark.parametrize(("before", "missing"), [(5, 10), (-0.5, 0)], ids=["early", "late, but all there"])
+def test_an_answer_may_take_half_of_the_time_left_and_at_most_30_seconds(  # noqa: PLR0913, PLR0917 - columns
+    before: float, missing: int, timeout: str, limit: float, stop: InProcess, sim: Simulator
+) -> None:
+    answer_in_parts(sim, stop.clock, after=limit - before, missing=missing)
+    ran = stop("github", STOP_RECORDING_TIMEOUT=timeout)
+    assert_stopped(ran, sim, already=False)
+    assert sim.calls == [STOP]
     assert ran.seconds < SOON
 
 
-@pytest.mark.parametrize("excess", [0, 1])
-@pytest.mark.parametrize(("encoding", "pack"), PACKERS.values(), ids=PACKERS)
-def test_at_most_1_mib_is_read(
-    encoding: str, pack: Callable[[bytes], bytes], excess: int, step: InProcess, sim: Simulator
+@pytest.mark.parametrize(("timeout", "limit"), [("120", 30), ("40", 20)])
+def test_an_answer_that_is_not_complete_by_then_is_abandoned(
+    timeout: str, limit: float, stop: InProcess, sim: Simulator
 ) -> None:
+    def answer_late(exchange: Exchange) -> None:
+        data = b"".join(faults.message(*exchange.act()))
+        stop.clock.now += limit + 0.5
+        exchange.send(data[:-10])
+        exchange.wait(None)  # hangs for real if it is not abandoned
+
+    sim.faults.add(answer_late, on="stop")
+    ran = stop("github", STOP_RECORDING_TIMEOUT=timeout)
+    assert_stopped(ran, sim, already=True)
+    assert sim.calls == [STOP, LOOK]
+    assert ran.seconds < SOON
+
+
+def answer_with(sim: Simulator, size: int, encoding: str, pack: Callable[[bytes], bytes]) -> None:
+    """Let the answer to the stop have so many bytes before they are packed."""
+
     def answer(exchange: Exchange) -> None:
         status, payload = exchange.act()
-        content = json.dumps(payload).encode().ljust(MIB + excess)
+        content = json.dumps(payload).encode().ljust(size)
         exchange.answer(status, pack(content), {"Content-Encoding": encoding})
 
     sim.faults.add(answer, on="stop")
-    ran = step("github")
-    assert_stopped(ran, sim, already=bool(excess))
-    assert ran.log.count("the answer cannot be read: it is not JSON, too long or damaged; retrying") == excess
-    assert sim.calls == [STOP, LOOK][: 1 + excess]
 
 
-@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize(("encoding", "pack"), PACKERS.values(), ids=PACKERS)
+def test_1_mib_is_read(
+    encoding: str, pack: Callable[[bytes], bytes], stop: InProcess, sim: Simulator
+) -> None:
+    answer_with(sim, 1_048_576, encoding, pack)
+    ran = stop("github")
+    assert_stopped(ran, sim, already=False)
+    assert sim.calls == [STOP]
+    assert "retrying" not in ran.log
+
+
+@pytest.mark.parametrize(("encoding", "pack"), PACKERS.values(), ids=PACKERS)
+def test_more_than_1_mib_is_not_read(
+    encoding: str, pack: Callable[[bytes], bytes], stop: InProcess, sim: Simulator
+) -> None:
+    answer_with(sim, 1_048_577, encoding, pack)
+    ran = stop("github")
+    assert_stopped(ran, sim, already=True)
+    assert sim.calls == [STOP, LOOK]
+    assert ran.log.count("the answer cannot be read: it is not JSON, too long or damaged; retrying") == 1
+
+
+@pytest.mark.parametrize(("pause", "passes", "copies"), [(0, 0, 64), (0.02, 10, 1)], ids=["fast", "slow"])
 @pytest.mark.parametrize(("start", "part"), ENDLESS.values(), ids=ENDLESS)
-def test_an_answer_without_end_is_abandoned(
-    start: bytes, part: bytes, fast: bool, step: InProcess, sim: Simulator
+def test_an_answer_without_end_is_abandoned(  # noqa: PLR0913, PLR0917 - columns and fixtures
+    start: bytes, part: bytes, pause: float, passes: float, copies: int, stop: InProcess, sim: Simulator
 ) -> None:
     """It comes as fast as it is read, or slowly on the clock of the step."""
 
     def endless(exchange: Exchange) -> None:
         exchange.act()
         exchange.send(start)
-        while exchange.wait(0 if fast else 0.02):
-            step.clock.now += 0 if fast else 10
-            exchange.send(part * 64 if fast else part)
+        while exchange.wait(pause):
+            stop.clock.now += passes
+            exchange.send(part * copies)
 
     sim.faults.add(endless, on="stop")
-    ran = step("github")
+    ran = stop("github")
     assert_stopped(ran, sim, already=True)
     assert sim.calls == [STOP, LOOK]
     assert ran.seconds < SOON
 
 
-def test_a_compression_bomb_is_not_unpacked(step: InProcess, sim: Simulator) -> None:
+def test_a_compression_bomb_is_not_unpacked(stop: InProcess, sim: Simulator) -> None:
     bomb = gzip.compress(b" " * (60 * MIB))
     sim.faults.add(faults.answer(200, bomb, {"Content-Encoding": "gzip"}, act=True), on="stop")
     tracemalloc.start()
     try:
-        assert_stopped(step("github"), sim, already=True)
+        assert_stopped(stop("github"), sim, already=True)
         assert tracemalloc.get_traced_memory()[1] < 20 * MIB
     finally:
         tracemalloc.stop()
@@ -157,39 +184,84 @@ def test_a_compression_bomb_is_not_unpacked(step: InProcess, sim: Simulator) -> 
 
 @pytest.mark.parametrize("text", '|null|[]|"ok"|1|{"status": 200}|{"body": "ok"}|{"body": [1]}'.split("|"))
 def test_an_answer_that_says_nothing_accepts_the_stop_but_confirms_nothing(
-    text: str, step: InProcess, sim: Simulator
+    text: str, stop: InProcess, sim: Simulator
 ) -> None:
     sim.faults.add(faults.answer(200, text), times=None)
-    assert_failed(step(STOP_RECORDING_TIMEOUT=TIMEOUT), 7, "the answer is not a test run")
-    assert sim.calls == [STOP] + [LOOK] * (len(sim.calls) - 1)
+    assert_failed(stop(STOP_RECORDING_TIMEOUT=TIMEOUT), 7, "the answer is not a test run")
+    first, *others = sim.calls
+    assert first == STOP
+    assert set(others) == {LOOK}
 
 
-def test_a_transient_status_code_is_retried_as_the_api_asks(step: InProcess, sim: Simulator) -> None:
-    expected, calls = [], []
-    for code in (408, 423, 425, 429, 500, 501, 502, 503, 504, 505, 520, 522, 599):
-        envelope = {"status": code, "body": "busy"}
-        for http, body, detail in ((code, None, ""), (code, "<html>", ""), (200, envelope, ": busy")):
-            sim.faults.add(faults.answer(http, body, {"Retry-After": "7"}), on="stop")
-            expected.append(f"{code}{detail}")
-            calls += [STOP] if code in {423, 429} else [STOP, LOOK]
-    ran = step(STOP_RECORDING_TIMEOUT="3600")
-    assert_stopped(ran, sim)
-    assert re.findall("the API answered HTTP (.*); retrying in 7.0 s", ran.stderr) == expected
-    assert sim.calls == [*calls, STOP]
+def answer_thrice(sim: Simulator, code: int) -> None:
+    """Let the API answer the stop with this code: without a body, with HTML, and in an envelope of 200."""
+    envelope = {"status": code, "body": "busy"}
+    for http, body in ((code, None), (code, "<html>"), (200, envelope)):
+        sim.faults.add(faults.answer(http, body, {"Retry-After": "7"}), on="stop")
 
 
-@pytest.mark.parametrize("code", [400, 401, 402, 403, 404, 405, 406, 407, 409, 410, 422, 424, 426, 451])
-@pytest.mark.parametrize("http", [None, 200, 201, 500])
-def test_any_other_4xx_is_final_in_the_status_line_or_the_envelope(
-    http: int | None, code: int, step: InProcess, sim: Simulator
+def assert_retried_thrice(ran: Ran, code: int) -> None:
+    assert re.findall("the API answered HTTP (.*); retrying in 7.0 s", ran.stderr) == [
+        f"{code}",
+        f"{code}",
+        f"{code}: busy",
+    ]
+
+
+@pytest.mark.parametrize("code", [408, 425, 500, 501, 502, 503, 504, 505, 520, 522, 599])
+def test_a_transient_status_code_is_retried_as_the_api_asks_after_a_look_at_the_run(
+    code: int, stop: InProcess, sim: Simulator
 ) -> None:
+    answer_thrice(sim, code)
+    ran = stop()
+    assert_stopped(ran, sim)
+    assert_retried_thrice(ran, code)
+    assert sim.calls == [STOP, LOOK, STOP, LOOK, STOP, LOOK, STOP]
+
+
+@pytest.mark.parametrize("code", [423, 429])
+def test_a_status_code_that_turns_the_request_away_is_retried_without_a_look(
+    code: int, stop: InProcess, sim: Simulator
+) -> None:
+    answer_thrice(sim, code)
+    ran = stop()
+    assert_stopped(ran, sim)
+    assert_retried_thrice(ran, code)
+    assert sim.calls == [STOP, STOP, STOP, STOP]
+
+
+FINAL = [
+    *((code, 5, "the API refused") for code in (400, 402, 405, 406, 407, 409, 410, 422, 424, 426, 451)),
+    (404, 4, "check test_run_id and cloud_region"),
+]
+
+
+def answer_finally(sim: Simulator, code: int, http: int | None) -> None:
+    """Let the API answer with this code in the envelope, or without `http` in the status line."""
     fault = faults.envelope(code, "no way", http) if http else faults.envelope(200, "no way", code)
     sim.faults.add(fault, times=None)
-    exit_code = {401: 3, 403: 3, 404: 4}.get(code, 5)
-    advice = {3: "refused the token", 4: "check test_run_id and cloud_region", 5: "the API refused"}
-    assert_failed(step(), exit_code, f"(HTTP {code}: no way)", advice[exit_code])
-    assert sim.calls == ([STOP] if exit_code == 3 else [STOP, LOOK])
-    assert step.clock.slept == []
+
+
+@pytest.mark.parametrize(("code", "exit_code", "words"), FINAL)
+@pytest.mark.parametrize("http", [None, 200, 201, 500])
+def test_any_other_4xx_is_final_in_the_status_line_or_the_envelope(  # noqa: PLR0913, PLR0917 - columns
+    http: int | None, code: int, exit_code: int, words: str, stop: InProcess, sim: Simulator
+) -> None:
+    answer_finally(sim, code, http)
+    assert_failed(stop(), exit_code, f"(HTTP {code}: no way)", words)
+    assert sim.calls == [STOP, LOOK]
+    assert stop.clock.slept == []
+
+
+@pytest.mark.parametrize("code", [401, 403])
+@pytest.mark.parametrize("http", [None, 200, 201, 500])
+def test_a_refused_token_is_final_without_a_look_at_the_run(
+    http: int | None, code: int, stop: InProcess, sim: Simulator
+) -> None:
+    answer_finally(sim, code, http)
+    assert_failed(stop(), 3, f"(HTTP {code}: no way)", "refused the token")
+    assert sim.calls == [STOP]
+    assert stop.clock.slept == []
 
 
 HEADERS = [
@@ -201,12 +273,13 @@ HEADERS += [f"Set-Cookie: a=b; expires=1 Jan {'1' * 5000}"]  # which the standar
 @pytest.mark.parametrize("code", [300, 301, 302, 303, 304, 307, 308])
 @pytest.mark.parametrize("header", HEADERS, ids="{:.25}".format)
 def test_a_redirect_is_never_followed_whatever_its_headers_say(
-    header: str, code: int, step: InProcess, sim: Simulator, tls_sim: Simulator
+    header: str, code: int, stop: InProcess, sim: Simulator, tls_sim: Simulator
 ) -> None:
     head = f"HTTP/1.1 {code} Moved\r\n{header.format(tls_sim.url)}\r\nContent-Length: 0\r\n\r\n"
     sim.faults.add(lambda exchange: exchange.send(head.encode("latin-1")), times=None)
-    ran = step()
+    ran = stop()
     assert_failed(ran, 5, f"redirect (HTTP {code})", "check api_host")
     assert len(ran.stderr.splitlines()) == 2
     assert sim.calls == [STOP, LOOK]
-    assert (tls_sim.connections, step.clock.slept) == (0, [])
+    assert tls_sim.connections == 0
+    assert stop.clock.slept == []

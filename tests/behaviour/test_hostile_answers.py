@@ -4,30 +4,18 @@ import html
 import json
 import logging
 import re
-import unicodedata
 
 import pytest
 
-from tests.conftest import LOOK, PLATFORMS, STOP, TOKEN, InProcess, Ran
+from tests.assertions import assert_harmless
+from tests.harness import LOOK, PLATFORMS, STOP, TOKEN, InProcess, Ran
 from tests.tools.simulator import Simulator, faults
 from wallarm_fast import __version__
 from wallarm_fast.errors import RefusedError
-from wallarm_fast.stop.outputs import DOTENV_NAMES, make_publication
+from wallarm_fast.stop.outputs import make_publication
 from wallarm_fast.stop.results import StopReport, StopResult
 
-OWN_COMMANDS = ("::add-mask::", "::error", "::warning", "::debug", "::group::", "::endgroup::")
 short = "{!a:.40}".format  # names a case
-SECTION_MARKER = r"\x1b\[0Ksection_(start|end):\d+:wallarm_fast(\[collapsed=true\])?\r\x1b\[0K"
-
-
-def assert_harmless(ran: Ran) -> None:
-    """Fail on a command or control character that is not the step's own, an extra output, or a long line."""
-    for line in re.sub(SECTION_MARKER, "", ran.log).split("\n"):
-        assert not line.lstrip().startswith("::") or line.startswith(OWN_COMMANDS)
-        assert "##[" not in line
-        assert not {"Cc", "Cf", "Cs", "Zl", "Zp"} & set(map(unicodedata.category, line)), repr(line)
-        assert len(line) < 1000 or line.startswith("::add-mask::")
-    assert not ran.github_output or set(ran.outputs) == {*DOTENV_NAMES, "results"}
 
 
 NOT_RECORD_IDS: list[object] = [
@@ -37,19 +25,33 @@ NOT_RECORD_IDS: list[object] = [
 
 
 @pytest.mark.parametrize("value", NOT_RECORD_IDS, ids=short)
-@pytest.mark.parametrize("stop", [None, faults.answer(204), faults.answer(404), faults.reset_after()])
-def test_a_record_id_of_another_form_is_unusable(
-    stop: faults.Fault | None, value: object, step: InProcess, sim: Simulator
+def test_a_record_id_of_another_form_in_the_answer_to_the_stop_is_unusable(
+    value: object, stop: InProcess, sim: Simulator
 ) -> None:
     sim.state.find("5080").overrides["test_record_id"] = value
-    if stop:
-        sim.faults.add(stop, on="stop")
-    ran = step("github")
+    ran = stop("github")
+    assert_unusable(ran)
+    assert sim.calls == [STOP]
+
+
+@pytest.mark.parametrize("value", NOT_RECORD_IDS, ids=short)
+@pytest.mark.parametrize("answer", [faults.answer(204), faults.answer(404), faults.reset_after()])
+def test_a_record_id_of_another_form_in_a_look_at_the_run_is_unusable(
+    answer: faults.Fault, value: object, stop: InProcess, sim: Simulator
+) -> None:
+    sim.state.find("5080").overrides["test_record_id"] = value
+    sim.faults.add(answer, on="stop")
+    ran = stop("github")
+    assert_unusable(ran)
+    assert sim.calls == [STOP, LOOK]
+
+
+def assert_unusable(ran: Ran) -> None:
     assert ran.exit_code == 5
-    assert (ran.outputs["status"], ran.outputs["test_record_ids"]) == ("refused", "[]")
+    assert ran.outputs["status"] == "refused"
+    assert ran.outputs["test_record_ids"] == "[]"
     assert "a test_record_id that is not an id" in ran.errors[0]
     assert_harmless(ran)
-    assert sim.calls == ([STOP, LOOK] if stop else [STOP])
 
 
 NOT_STATES: list[object] = [None, "", "a b", 7, True, ["a"], "x" * 33, "\x1b[31m", "running\n", "tok_en"]
@@ -64,22 +66,38 @@ FIELDS: list[tuple[str, object, str]] = [
 
 @pytest.mark.parametrize(("field", "value", "output"), FIELDS, ids=short)
 def test_a_value_is_returned_if_it_has_the_expected_form(
-    field: str, value: object, output: str, step: InProcess, sim: Simulator
+    field: str, value: object, output: str, stop: InProcess, sim: Simulator
 ) -> None:
     sim.token = "tok_en"  # has the form of a state
     sim.state.find("5080").overrides[field] = value
-    ran = step("github", WALLARM_API_TOKEN=sim.token)
+    ran = stop("github", WALLARM_API_TOKEN=sim.token)
     assert ran.exit_code == 0
     assert ran.outputs[field.replace("state", "test_run_state")] == output
     assert_harmless(ran)
 
 
-@pytest.mark.parametrize(("status", "code"), [("500", 0), (True, 0), (399, 0), (400, 400), (10**30, 599)])
-def test_the_status_of_an_envelope_counts(status: object, code: int, step: InProcess, sim: Simulator) -> None:
+def answer_with_status(sim: Simulator, status: object) -> None:
     body = {"recording": False, "test_record_id": 9058}
     sim.faults.add(faults.answer(200, {"status": status, "body": body}), times=None)
-    ran = step(STOP_RECORDING_TIMEOUT="5")
-    assert f"HTTP {code}: " in ran.errors[0] if code else not ran.errors
+
+
+@pytest.mark.parametrize("status", ["500", True, 399])
+def test_a_status_of_an_envelope_below_400_or_of_another_type_is_no_error(
+    status: object, stop: InProcess, sim: Simulator
+) -> None:
+    answer_with_status(sim, status)
+    ran = stop(STOP_RECORDING_TIMEOUT="5")
+    assert ran.exit_code == 0
+    assert ran.errors == []
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, 400), (10**30, 599)])
+def test_a_status_of_an_envelope_of_400_or_more_is_an_error(
+    status: int, code: int, stop: InProcess, sim: Simulator
+) -> None:
+    answer_with_status(sim, status)
+    (error,) = stop(STOP_RECORDING_TIMEOUT="5").errors
+    assert f"HTTP {code}: " in error
 
 
 DETAILS: list[tuple[object, str]] = [
@@ -90,10 +108,10 @@ DETAILS: list[tuple[object, str]] = [
 
 
 @pytest.mark.parametrize(("body", "detail"), DETAILS, ids=short)
-def test_an_error_body_is_shown_as_prose(body: object, detail: str, step: InProcess, sim: Simulator) -> None:
+def test_an_error_body_is_shown_as_prose(body: object, detail: str, stop: InProcess, sim: Simulator) -> None:
     sim.faults.add(faults.envelope(400, body, http=400), on="stop")
     refusal = f"the API refused the request (HTTP 400{detail}); recording may still be on"
-    assert step().errors == [f"test run 5080: {refusal}"]
+    assert stop().errors == [f"test run 5080: {refusal}"]
 
 
 TEXTS = [
@@ -106,12 +124,12 @@ TEXTS = [
 
 @pytest.mark.parametrize("text", TEXTS, ids=short)
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_an_error_text_acts_on_nothing(platform: str, text: str, step: InProcess, sim: Simulator) -> None:
+def test_an_error_text_acts_on_nothing(platform: str, text: str, stop: InProcess, sim: Simulator) -> None:
     logging.getLogger("wallarm_fast").handlers.clear()  # pytest's, which cannot send lone surrogates to xdist
     for body in ({"error": text}, {text: "x"}, text):
         sim.faults.add(faults.envelope(503, body, http=503), on="stop", times=2)
         sim.faults.add(faults.envelope(400, body, http=400), on="stop")
-        ran = step(platform, RUNNER_DEBUG="1")
+        ran = stop(platform, RUNNER_DEBUG="1")
         assert ran.exit_code == 5
         assert len(ran.errors) == 1
         assert_harmless(ran)
@@ -136,18 +154,18 @@ HEADS = {  # which libraries quote in their messages
 @pytest.mark.parametrize(("head", "exit_code"), HEADS.items(), ids=short)
 @pytest.mark.parametrize("text", QUOTED, ids=short)
 def test_the_head_of_an_answer_acts_on_nothing_and_shows_no_token(
-    text: str, head: str, exit_code: int, step: InProcess, sim: Simulator
+    text: str, head: str, exit_code: int, stop: InProcess, sim: Simulator
 ) -> None:
     sim.token = text if text.isprintable() else TOKEN
     sim.faults.add(faults.raw(head.replace("{}", text).encode()), times=None)
-    ran = step("github", WALLARM_API_TOKEN=sim.token, STOP_RECORDING_TIMEOUT="3", RUNNER_DEBUG="1")
+    ran = stop("github", WALLARM_API_TOKEN=sim.token, STOP_RECORDING_TIMEOUT="3", RUNNER_DEBUG="1")
     assert ran.exit_code == exit_code
     assert_harmless(ran)
     for escaped in (repr(sim.token)[1:-1], repr(bytearray(sim.token.encode()))[12:-2]):
         assert escaped not in ran.log.replace(f"::add-mask::{sim.token}", "")
 
 
-TOKENS = [  # `step` itself fails if one is shown
+TOKENS = [  # `stop` itself fails if one is shown
     TOKEN, "a%b%0Ac", 'quo"te', "back\\slash", "new\\nline", "it's", "<b>&amp;", "pi|pe", "t::o::k", "##[x]t",
     "$HOME`id`", "x" * 300, "1234567890", "[a](b)", "e=f==",
 ]  # fmt: skip
@@ -159,33 +177,34 @@ ECHOES = [
 
 
 @pytest.mark.parametrize(("token", "echo"), ECHOES, ids=short)
-@pytest.mark.parametrize("platform", PLATFORMS)
-def test_an_echoed_token_is_masked_even_if_it_is_url_encoded_in_part_or_whole(
-    platform: str, token: str, echo: str, step: InProcess, sim: Simulator
+@pytest.mark.parametrize(("platform", "count"), [("github", 3), ("gitlab", 1), ("console", 1)])
+def test_an_echoed_token_is_masked_even_if_it_is_url_encoded_in_part_or_whole(  # noqa: PLR0913, PLR0917 - columns
+    platform: str, count: int, token: str, echo: str, stop: InProcess, sim: Simulator
 ) -> None:
     sim.token = token
     for status in (503, 400):
         body = {"error": f"bad token {echo}", "value": echo}
         sim.faults.add(faults.envelope(status, body, http=status), on="stop")
-    ran = step(platform, WALLARM_API_TOKEN=token, RUNNER_DEBUG="1")
+    ran = stop(platform, WALLARM_API_TOKEN=token, RUNNER_DEBUG="1")
     assert ran.log.count(": error: bad token ***, value: ***") == 2
     shown = ran.log.replace(f"::add-mask::{token.replace('%', '%25')}", "") + html.unescape(ran.summary)
-    shown += ran.outputs["results"] if platform == "github" else ""
-    assert shown.count("bad token ***, value: ***)") == (3 if platform == "github" else 1)
+    shown += ran.github_output
+    assert shown.count("bad token ***, value: ***)") == count
     for escaped in (echo, json.dumps(token)[1:-1], repr(token)[1:-1]):
         assert escaped not in shown
 
 
-def test_a_request_has_the_token_in_its_header_and_no_cookie(step: InProcess, sim: Simulator) -> None:
+def test_a_request_has_the_token_in_its_header_and_no_cookie(stop: InProcess, sim: Simulator) -> None:
     sim.faults.add(faults.answer(503, headers={"Set-Cookie": "a=b"}), on="stop")
-    assert step().exit_code == 0
+    assert stop().exit_code == 0
     usual = {"accept": "application/json", "accept-encoding": "identity"}
     usual |= {"user-agent": f"wallarm-fast-stop-recording/{__version__}"}
     for request in sim.requests:
         assert request.headers.items() >= usual.items()
         assert [name for name, value in request.headers.items() if TOKEN in value] == ["x-wallarmapi-token"]
         assert "cookie" not in request.headers
-        assert (TOKEN in request.path, request.body) == (False, b"")
+        assert TOKEN not in request.path
+        assert request.body == b""
 
 
 def test_the_output_results_masks_what_an_error_says() -> None:

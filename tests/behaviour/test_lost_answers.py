@@ -1,11 +1,9 @@
 """A stop is never lost and never misreported: lost answers, confirmation, already stopped, by test record."""
 
-from collections.abc import Collection
-
 import pytest
 
-from tests.behaviour.test_faults import TIMEOUT
-from tests.conftest import LOOK, SOON, STOP, STOP_BY_RECORD, InProcess, assert_stopped, wait_until
+from tests.assertions import assert_stopped
+from tests.harness import LOOK, SOON, STOP, STOP_BY_RECORD, TIMEOUT, InProcess, Ran, wait_until
 from tests.tools.simulator import Exchange, Simulator, faults
 from tests.tools.simulator.faults import Fault
 from tests.tools.simulator.state import View
@@ -23,220 +21,362 @@ LOST = {
 
 
 @pytest.mark.parametrize("fault", LOST.values(), ids=LOST)
-@pytest.mark.parametrize("way", ["http", "https", "by record"])
-def test_a_stop_whose_answer_is_lost_is_found_by_a_look_at_the_run(  # noqa: PLR0913, PLR0917 - fixtures
-    way: str, fault: Fault, step: InProcess, sim: Simulator, tls_sim: Simulator, ca_pem: str
+def test_a_stop_whose_answer_is_lost_is_found_by_a_look_at_the_run(
+    fault: Fault, stop: InProcess, sim: Simulator
 ) -> None:
-    server = tls_sim if way == "https" else sim
-    server.state.rules.stop_call_unknown = 404 if way == "by record" else None
-    server.faults.add(fault, on="stop", run=9058 if way == "by record" else 5080, times=None)
-    ran = step("github", WALLARM_API_HOST=server.url, STOP_RECORDING_CA_CERT=ca_pem)
-    assert_stopped(ran, server, already=True)
-    assert server.calls == ([STOP, LOOK, STOP_BY_RECORD, LOOK] if way == "by record" else [STOP, LOOK])
+    sim.faults.add(fault, on="stop", times=None)
+    assert_stopped(stop("github"), sim, already=True)
+    assert sim.calls == [STOP, LOOK]
 
 
-@pytest.mark.parametrize("by_record", [False, True])
+@pytest.mark.parametrize("fault", LOST.values(), ids=LOST)
+def test_a_stop_whose_answer_is_lost_within_tls_is_found_by_a_look_at_the_run(
+    fault: Fault, stop: InProcess, tls_sim: Simulator, ca_pem: str
+) -> None:
+    tls_sim.faults.add(fault, on="stop", times=None)
+    ran = stop("github", WALLARM_API_HOST=tls_sim.url, STOP_RECORDING_CA_CERT=ca_pem)
+    assert_stopped(ran, tls_sim, already=True)
+    assert tls_sim.calls == [STOP, LOOK]
+
+
+@pytest.mark.parametrize("fault", LOST.values(), ids=LOST)
+def test_a_stop_by_record_whose_answer_is_lost_is_found_by_a_look_at_the_run(
+    fault: Fault, stop: InProcess, sim: Simulator
+) -> None:
+    sim.state.rules.stop_call_unknown = 404
+    sim.faults.add(fault, on="stop", run=9058, times=None)
+    assert_stopped(stop("github"), sim, already=True)
+    assert sim.calls == [STOP, LOOK, STOP_BY_RECORD, LOOK]
+
+
 def test_a_stop_that_is_lost_before_it_takes_effect_is_requested_again(
-    by_record: bool, step: InProcess, sim: Simulator
+    stop: InProcess, sim: Simulator
 ) -> None:
-    run, stop, before = (9058, STOP_BY_RECORD, [STOP, LOOK]) if by_record else (5080, STOP, [])
-    sim.state.rules.stop_call_unknown = 405 if by_record else None
-    sim.faults.add(faults.reset_before(), on="stop", run=run, times=3)
-    assert_stopped(step("github"), sim, already=False)
-    assert sim.calls == [*before, *[stop, LOOK] * 3, stop]
+    sim.faults.add(faults.reset_before(), on="stop", times=3)
+    assert_stopped(stop("github"), sim, already=False)
+    assert sim.calls == [STOP, LOOK, STOP, LOOK, STOP, LOOK, STOP]
+
+
+def test_a_stop_by_record_that_is_lost_before_it_takes_effect_is_requested_again(
+    stop: InProcess, sim: Simulator
+) -> None:
+    sim.state.rules.stop_call_unknown = 405
+    sim.faults.add(faults.reset_before(), on="stop", run=9058, times=3)
+    assert_stopped(stop("github"), sim, already=False)
+    assert sim.calls == [STOP, LOOK, *[STOP_BY_RECORD, LOOK] * 3, STOP_BY_RECORD]
 
 
 BAD_LOOKS = {
     "reset": faults.reset_before(),
     **{str(code): faults.answer(code) for code in (400, 403, 404, 405, 500)},
-    "busy": faults.answer(429, headers={"Retry-After": "7"}),
     "odd record": faults.envelope(200, {"recording": True, "test_record_id": "../x"}),
     "another run": faults.envelope(200, {"id": 5081, "recording": False, "test_record_id": 1}),
 }
 
 
 @pytest.mark.parametrize("fault", BAD_LOOKS.values(), ids=BAD_LOOKS)
-def test_a_look_that_fails_is_followed_by_the_stop_no_sooner_than_it_asks(
-    fault: Fault, step: InProcess, sim: Simulator
-) -> None:
+def test_a_look_that_fails_is_followed_by_the_stop(fault: Fault, stop: InProcess, sim: Simulator) -> None:
     sim.faults.add(fault, on="GET", times=None)
     sim.faults.add(faults.answer(502), on="stop")
-    assert_stopped(step("github"), sim, already=False)
+    assert_stopped(stop("github"), sim, already=False)
     assert sim.calls == [STOP, LOOK, STOP]
-    assert step.clock.slept[1:] == ([7] if fault is BAD_LOOKS["busy"] else [])
+    assert len(stop.clock.slept) == 1  # before the look
+
+
+def test_a_look_that_is_turned_away_is_followed_by_the_stop_no_sooner_than_it_asks(
+    stop: InProcess, sim: Simulator
+) -> None:
+    sim.faults.add(faults.answer(429, headers={"Retry-After": "7"}), on="GET", times=None)
+    sim.faults.add(faults.answer(502), on="stop")
+    assert_stopped(stop("github"), sim, already=False)
+    assert sim.calls == [STOP, LOOK, STOP]
+    assert stop.clock.slept[1:] == [7]
 
 
 def test_a_run_that_could_not_be_seen_is_looked_at_before_each_attempt(
-    step: InProcess, sim: Simulator
+    stop: InProcess, sim: Simulator
 ) -> None:
     sim.faults.add(faults.reset_after(), on="stop")
     sim.faults.add(faults.answer(500), on="GET", times=2)
     sim.faults.add(faults.answer(429), on="stop", times=None)
-    assert_stopped(step("github"), sim, already=True)
+    assert_stopped(stop("github"), sim, already=True)
     assert sim.calls == [STOP, *[LOOK, STOP] * 2, LOOK]
 
 
 @pytest.mark.parametrize("code", [400, 404, 405, 409, 422])
-@pytest.mark.parametrize("lost", [False, True])
 def test_a_refused_stop_is_a_success_once_the_run_is_seen_to_be_off(
-    lost: bool, code: int, step: InProcess, sim: Simulator
+    code: int, stop: InProcess, sim: Simulator
 ) -> None:
-    if lost:
-        sim.faults.add(faults.reset_after(), on="stop")
-    else:
-        sim.state.stop("5080")
+    sim.state.stop("5080")
     sim.faults.add(faults.answer(code), on="stop", times=None)
     sim.faults.add(faults.answer(503), on="GET", times=3)
-    assert_stopped(step("github"), sim, already=True)
-    assert sim.calls == ([STOP, LOOK, STOP, *[LOOK] * 3] if lost else [STOP, *[LOOK] * 4])
+    assert_stopped(stop("github"), sim, already=True)
+    assert sim.calls == [STOP, LOOK, LOOK, LOOK, LOOK]
 
 
-REFUSED: list[tuple[int, int | View, int, str]] = [
-    (409, {}, 5, "HTTP 409: busy"),
-    (409, {"recording": None}, 5, "HTTP 409: busy"),
-    (409, 400, 5, "HTTP 409: busy"),
-    (409, 503, 5, "HTTP 409: busy"),
-    (409, 404, 4, "HTTP 404"),
-    (404, 400, 4, "HTTP 404: busy"),
-    (404, 404, 4, "HTTP 404"),
-    (404, 503, 6, "HTTP 503"),
-    (405, 503, 6, "HTTP 503"),
-    (503, {}, 6, "HTTP 503: busy and asks to wait 1000 s"),
-    (405, {"test_record_id": None}, 5, "the API knows the test run, but not the call that stops it"),
+@pytest.mark.parametrize("code", [400, 404, 405, 409, 422])
+def test_a_stop_that_is_refused_after_a_lost_answer_is_a_success_once_the_run_is_seen_to_be_off(
+    code: int, stop: InProcess, sim: Simulator
+) -> None:
+    sim.faults.add(faults.reset_after(), on="stop")
+    sim.faults.add(faults.answer(code), on="stop", times=None)
+    sim.faults.add(faults.answer(503), on="GET", times=3)
+    assert_stopped(stop("github"), sim, already=True)
+    assert sim.calls == [STOP, LOOK, STOP, LOOK, LOOK, LOOK]
+
+
+# The answer to the stop, that to a look, what is then known of `recording`, the exit code and the error.
+REFUSED: list[tuple[int, int | View, bool | None, int, str]] = [
+    (409, {}, True, 5, "HTTP 409: busy"),
+    (409, {"recording": None}, None, 5, "HTTP 409: busy"),
+    (409, 400, None, 5, "HTTP 409: busy"),
+    (409, 503, None, 5, "HTTP 409: busy"),
+    (409, 404, None, 4, "HTTP 404"),
+    (404, 400, None, 4, "HTTP 404: busy"),
+    (404, 404, None, 4, "HTTP 404"),
+    (404, 503, None, 6, "HTTP 503"),
+    (405, 503, None, 6, "HTTP 503"),
+    (503, {}, True, 6, "HTTP 503: busy and asks to wait 1000 s"),
+    (405, {"test_record_id": None}, True, 5, "the API knows the test run, but not the call that stops it"),
 ]
 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_stop_that_is_refused_for_good_fails_unless_recording_is_known_to_be_off(
-    case: tuple[int, int | View, int, str], step: InProcess, sim: Simulator
+    case: tuple[int, int | View, bool | None, int, str], stop: InProcess, sim: Simulator
 ) -> None:
-    stop, look, exit_code, error = case
-    answer = {"status": stop, "body": "busy"}
-    sim.faults.add(faults.answer(stop, answer, {"Retry-After": "1000"}), on="stop", times=None)
+    code, look, recording, exit_code, error = case
+    answer = {"status": code, "body": "busy"}
+    sim.faults.add(faults.answer(code, answer, {"Retry-After": "1000"}), on="stop", times=None)
     if isinstance(look, int):
         sim.faults.add(faults.answer(look), on="GET", times=None)
     else:
         sim.state.find("5080").overrides.update(look)
-    ran = step("github", STOP_RECORDING_TIMEOUT=TIMEOUT)
+    ran = stop("github", STOP_RECORDING_TIMEOUT=TIMEOUT)
     assert ran.exit_code == exit_code
     assert error in ran.errors[0]
     (result,) = ran.results
-    seen = None if isinstance(look, int) else look.get("recording", True)
-    assert (result["recording"], result["already_stopped"]) == (seen, False)
-    assert sim.calls == [STOP, *[LOOK] * (len(sim.calls) - 1)]
+    assert result["recording"] is recording
+    assert result["already_stopped"] is False
+    first, *others = sim.calls
+    assert first == STOP
+    assert set(others) == {LOOK}
 
 
-@pytest.mark.parametrize("code", [400, 404, 405])
-def test_a_stop_that_is_unknown_both_ways_is_a_refusal(code: int, step: InProcess, sim: Simulator) -> None:
+@pytest.mark.parametrize(
+    ("code", "words"), [(400, "the API refused"), (404, "{} knows no"), (405, "the API refused")]
+)
+def test_a_stop_that_is_unknown_both_ways_is_a_refusal(
+    code: int, words: str, stop: InProcess, sim: Simulator
+) -> None:
     sim.state.rules.stop_call_unknown = 404
     sim.faults.add(faults.answer(code), on="stop", run=9058, times=None)
-    ran = step()
+    ran = stop()
     assert ran.exit_code == 5
-    assert f"by test record 9058: {f'{sim.host} knows no' if code == 404 else 'the API refused'}" in ran.log
+    assert f"by test record 9058: {words.format(sim.host)}" in ran.log
     assert sim.calls == [STOP, LOOK, STOP_BY_RECORD, LOOK]
 
 
-FIELDS: list[Collection[str]] = [(), ("recording",), ("test_record_id",), ("recording", "test_record_id")]
+# Fields that the answer to a stop and that to a look leave out, "recording", "test_record_id", both or none.
+RECORDING, RECORD, BOTH = {"recording"}, {"test_record_id"}, {"recording", "test_record_id"}
+NONE = set[str]()
+ACCEPTED = "::warning::test run 5080: the API accepted the stop"
 
 
-@pytest.mark.parametrize("in_get", FIELDS)
-@pytest.mark.parametrize("in_stop", FIELDS)
+def stop_without_fields(stop: InProcess, sim: Simulator, in_stop: set[str], in_get: set[str]) -> Ran:
+    sim.state.rules.omit_in_stop = in_stop | {"state", "baseline_count", "id", "name"}
+    sim.state.rules.omit_in_get = in_get | {"state", "baseline_count", "id", "name"}
+    ran = stop("github")
+    sim.state.rules.omit_in_get = ()  # for whoever looks later
+    return ran
+
+
+@pytest.mark.parametrize("in_get", [NONE, RECORDING, RECORD, BOTH])
+def test_a_stop_is_confirmed_by_its_answer_alone(in_get: set[str], stop: InProcess, sim: Simulator) -> None:
+    ran = stop_without_fields(stop, sim, NONE, in_get)
+    assert_stopped(ran, sim, already=False)
+    assert ACCEPTED not in ran.log
+    assert sim.calls == [STOP]
+
+
+@pytest.mark.parametrize(
+    ("in_stop", "in_get"),
+    [(RECORDING, NONE), (RECORDING, RECORD), (RECORD, NONE), (RECORD, RECORDING), (BOTH, NONE)],
+)
 def test_a_stop_is_confirmed_by_what_both_answers_say(
-    in_stop: Collection[str], in_get: Collection[str], step: InProcess, sim: Simulator
+    in_stop: set[str], in_get: set[str], stop: InProcess, sim: Simulator
 ) -> None:
-    sim.state.rules.omit_in_stop = {*in_stop, "state", "baseline_count", "id", "name"}
-    sim.state.rules.omit_in_get = {*in_get, "state", "baseline_count", "id", "name"}
-    ran = step("github")
-    missing = set(in_stop) & set(in_get)
-    named, off = "test_record_id" not in missing, None if "recording" in missing else False
-    assert ran.exit_code == (0 if named else 7)
-    assert ran.outputs["test_record_id"] == ("9058" if named else "")
-    assert ran.results[0]["recording"] is off
-    assert ("::warning::test run 5080: the API accepted the stop" in ran.log) is (named and off is None)
-    assert sim.calls[:2] == [STOP, LOOK][: 2 if in_stop else 1]
+    ran = stop_without_fields(stop, sim, in_stop, in_get)
+    assert_stopped(ran, sim, already=False)
+    assert ACCEPTED not in ran.log
+    assert sim.calls[:2] == [STOP, LOOK]
+
+
+@pytest.mark.parametrize(
+    ("in_stop", "in_get"), [(RECORDING, RECORDING), (RECORDING, BOTH), (BOTH, RECORDING)]
+)
+def test_an_accepted_stop_is_trusted_with_a_warning_if_no_answer_says_that_recording_is_off(
+    in_stop: set[str], in_get: set[str], stop: InProcess, sim: Simulator
+) -> None:
+    ran = stop_without_fields(stop, sim, in_stop, in_get)
+    assert ran.exit_code == 0
+    assert ran.outputs["test_record_id"] == "9058"
+    assert ran.results[0]["recording"] is None
+    assert ACCEPTED in ran.log
+    assert sim.calls[:2] == [STOP, LOOK]
+
+
+@pytest.mark.parametrize(
+    ("in_stop", "in_get", "recording"),
+    [(RECORD, RECORD, False), (RECORD, BOTH, False), (BOTH, RECORD, False), (BOTH, BOTH, None)],
+)
+def test_a_stop_whose_record_no_answer_names_fails(
+    in_stop: set[str], in_get: set[str], recording: bool | None, stop: InProcess, sim: Simulator
+) -> None:
+    ran = stop_without_fields(stop, sim, in_stop, in_get)
+    assert ran.exit_code == 7
+    assert ran.outputs["test_record_id"] == ""
+    assert ran.results[0]["recording"] is recording
+    assert ACCEPTED not in ran.log
+    assert sim.calls[:2] == [STOP, LOOK]
+
+
+def delay(stop: InProcess, sim: Simulator, rule: str) -> str:
+    """Let the stop take effect, or the record be named, after 30 s of the step; return the id of the run."""
+    stop.clock.now = 1024.0
+    sim.state.clock = stop.clock.monotonic
+    setattr(sim.state.rules, rule, 30)
+    return str(sim.state.create_run("late").id)
 
 
 @pytest.mark.parametrize("rule", ["stop_delay", "record_id_delay"])
-@pytest.mark.parametrize("in_time", [False, True])
-def test_a_confirmation_is_polled_for_less_and_less_often_until_the_deadline(
-    in_time: bool, rule: str, step: InProcess, sim: Simulator
-) -> None:
-    step.clock.now = 1024.0
-    sim.state.clock = step.clock.monotonic
-    setattr(sim.state.rules, rule, 30)
-    run = sim.state.create_run("late")
-    ran = step(TEST_RUN_ID=str(run.id), STOP_RECORDING_TIMEOUT="120" if in_time else "32.5")
-    assert ran.exit_code == (0 if in_time else 7)
-    error = "recording is still on" if rule == "stop_delay" else "the API named no test record"
-    assert (f", but {error} (time is up); " in ran.log) is not in_time
-    assert step.clock.slept == [0, 0.5, 1, 2, 4, 5, 5, 5, 5, 5][: 10 if in_time else 9]
-    assert sum(call.startswith("GET") for call in sim.calls) == len(step.clock.slept)
+def test_a_confirmation_is_polled_for_less_and_less_often(rule: str, stop: InProcess, sim: Simulator) -> None:
+    ran = stop(TEST_RUN_ID=delay(stop, sim, rule), STOP_RECORDING_TIMEOUT="120")
+    assert ran.exit_code == 0
+    assert stop.clock.slept == [0, 0.5, 1, 2, 4, 5, 5, 5, 5, 5]
+    assert sum(call.startswith("GET") for call in sim.calls) == 10
 
 
-@pytest.mark.parametrize("look", [400, 403, 404, 500])
 @pytest.mark.parametrize(
-    ("fields", "error"),
-    [
-        ({}, "accepted, but the API did not say that recording is off"),
-        ({"recording": None, "test_record_id": 9058}, "accepted, but the API did not say that recording"),
-        ({"recording": True, "test_record_id": 9058}, "accepted, but recording is still on"),
-        ({"recording": False, "test_record_id": ""}, "recording is off, but the API named no test record"),
-    ],
+    ("rule", "error"),
+    [("stop_delay", "recording is still on"), ("record_id_delay", "the API named no test record")],
 )
-def test_an_accepted_stop_is_not_confirmed_if_the_run_cannot_be_seen(
-    fields: View, error: str, look: int, step: InProcess, sim: Simulator
+def test_a_confirmation_that_does_not_come_by_the_deadline_fails(
+    rule: str, error: str, stop: InProcess, sim: Simulator
+) -> None:
+    ran = stop(TEST_RUN_ID=delay(stop, sim, rule), STOP_RECORDING_TIMEOUT="32.5")
+    assert ran.exit_code == 7
+    assert f", but {error} (time is up); " in ran.log
+    assert stop.clock.slept == [0, 0.5, 1, 2, 4, 5, 5, 5, 5]
+    assert sum(call.startswith("GET") for call in sim.calls) == 9
+
+
+# What an accepted stop may say, what is then known of `recording`, and the error if no look says more.
+SAID: list[tuple[View, bool | None, str]] = [
+    ({}, None, "accepted, but the API did not say that recording is off"),
+    ({"recording": None, "test_record_id": 9058}, None, "accepted, but the API did not say that recording"),
+    ({"recording": True, "test_record_id": 9058}, True, "accepted, but recording is still on"),
+    ({"recording": False, "test_record_id": ""}, False, "recording is off, but the API named no test record"),
+]
+
+
+@pytest.mark.parametrize("look", [400, 404, 500])
+@pytest.mark.parametrize(("fields", "recording", "error"), SAID)
+def test_an_accepted_stop_is_not_confirmed_if_the_run_cannot_be_seen(  # noqa: PLR0913, PLR0917 - columns
+    fields: View, recording: bool | None, error: str, look: int, stop: InProcess, sim: Simulator
 ) -> None:
     sim.faults.add(faults.envelope(200, fields, act=True), on="stop")
     sim.faults.add(faults.answer(look), on="GET", times=None)
-    ran = step("github", STOP_RECORDING_TIMEOUT=TIMEOUT)
-    assert ran.exit_code == (3 if look == 403 else 7)
-    assert ("refused the token" if look == 403 else error) in ran.errors[0]
+    ran = stop("github", STOP_RECORDING_TIMEOUT=TIMEOUT)
+    assert ran.exit_code == 7
+    assert error in ran.errors[0]
     assert f"HTTP {look}" in ran.errors[0]
     (result,) = ran.results
-    assert (result["recording"], result["already_stopped"]) == (fields.get("recording"), False)
+    assert result["recording"] is recording
+    assert result["already_stopped"] is False
     assert sim.calls.count(STOP) == 1
 
 
-@pytest.mark.parametrize("way", ["by run", "by record"])
-@pytest.mark.parametrize("then", [None, faults.reset_before(), *map(faults.answer, (400, 403, 404, 503))])
-def test_an_accepted_stop_without_effect_is_requested_again_after_ten_seconds(
-    then: Fault | None, way: str, step: InProcess, sim: Simulator
+@pytest.mark.parametrize(("fields", "recording"), [(fields, recording) for fields, recording, _ in SAID])
+def test_a_token_that_is_refused_during_the_confirmation_is_named(
+    fields: View, recording: bool | None, stop: InProcess, sim: Simulator
 ) -> None:
-    """Whatever comes of that, polling goes on. By record, an answer may name the record or the run."""
-    run, stop, before = (5080, STOP, []) if way == "by run" else (9058, STOP_BY_RECORD, [STOP, LOOK])
-    sim.state.rules.stop_call_unknown = 404 if way == "by record" else None
+    sim.faults.add(faults.envelope(200, fields, act=True), on="stop")
+    sim.faults.add(faults.answer(403), on="GET", times=None)
+    ran = stop("github", STOP_RECORDING_TIMEOUT=TIMEOUT)
+    assert ran.exit_code == 3
+    assert "refused the token" in ran.errors[0]
+    assert "HTTP 403" in ran.errors[0]
+    (result,) = ran.results
+    assert result["recording"] is recording
+    assert result["already_stopped"] is False
+    assert sim.calls.count(STOP) == 1
+
+
+# The id in the answers, the call that is repeated, and the calls before it.
+WAYS: dict[str, tuple[int, str, list[str]]] = {
+    "by run": (5080, STOP, []),
+    "by record": (9058, STOP_BY_RECORD, [STOP, LOOK]),
+}
+
+
+def accept_without_effect(sim: Simulator, way: str) -> None:
+    """Accept the first stop, which then has no effect; an answer by record may name the record or the run."""
+    run, _, _ = WAYS[way]
+    if way == "by record":
+        sim.state.rules.stop_call_unknown = 404
     sim.faults.add(faults.envelope(200, {"id": run, "recording": True}), on="stop", run=run)
-    if then:
-        sim.faults.add(then, on="stop", run=run)
-    assert_stopped(step("github"), sim, already=False)
-    assert step.clock.slept == [0, 0.5, 1, 2, 4, 5, *[5] * bool(then)]
-    assert sim.calls == [*before, stop, *[LOOK] * 6, stop, *[LOOK, stop] * bool(then)]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_accepted_stop_without_effect_is_requested_again_after_ten_seconds(
+    way: str, stop: InProcess, sim: Simulator
+) -> None:
+    accept_without_effect(sim, way)
+    assert_stopped(stop("github"), sim, already=False)
+    _, call, before = WAYS[way]
+    assert stop.clock.slept == [0, 0.5, 1, 2, 4, 5]
+    assert sim.calls == [*before, call, *[LOOK] * 6, call]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("then", [faults.reset_before(), *map(faults.answer, (400, 403, 404, 503))])
+def test_polling_goes_on_whatever_comes_of_the_second_stop(
+    then: Fault, way: str, stop: InProcess, sim: Simulator
+) -> None:
+    accept_without_effect(sim, way)
+    run, call, before = WAYS[way]
+    sim.faults.add(then, on="stop", run=run)
+    assert_stopped(stop("github"), sim, already=False)
+    assert stop.clock.slept == [0, 0.5, 1, 2, 4, 5, 5]
+    assert sim.calls == [*before, call, *[LOOK] * 6, call, LOOK, call]
 
 
 @pytest.mark.parametrize(
-    ("said", "exit_code", "error"),
+    ("said", "recording", "exit_code", "error"),
     [
-        ({}, 7, "the stop was accepted, but the API did not say that recording is off ("),
-        ({"recording": False}, 7, "recording is off, but the API named no test record ("),
-        ({"recording": False, "test_record_id": 9058}, 8, "did not say how many baselines were recorded"),
+        ({}, None, 7, "the stop was accepted, but the API did not say that recording is off ("),
+        ({"recording": False}, False, 7, "recording is off, but the API named no test record ("),
+        ({"recording": False, "test_record_id": 9058}, False, 8, "did not say how many baselines"),
     ],
 )
-def test_a_look_that_hangs_beyond_the_deadline_leaves_what_the_accepted_stop_said(
-    said: View, exit_code: int, error: str, step: InProcess, sim: Simulator
+def test_a_look_that_hangs_beyond_the_deadline_leaves_what_the_accepted_stop_said(  # noqa: PLR0913, PLR0917 - columns
+    said: View, recording: bool | None, exit_code: int, error: str, stop: InProcess, sim: Simulator
 ) -> None:
     """The answer about another run uses up the time."""
 
     def use_up_the_time(exchange: Exchange) -> None:
         wait_until(lambda: LOOK in sim.calls)
-        step.clock.now += 120.4
+        stop.clock.now += 120.4
         exchange.answer(*exchange.act())
 
     sim.state.create_run("other", "other")
     sim.faults.add(faults.envelope(200, said, act=True), on="stop", run=5080)
     sim.faults.add(faults.silence(), on="GET", run=5080)
     sim.faults.add(use_up_the_time, run="other")
-    ran = step("github", TEST_RUN_ID="5080,other", STOP_RECORDING_MIN_BASELINES="1")
-    assert (ran.exit_code, len(ran.errors)) == (exit_code, 1)
-    assert error in ran.errors[0]
-    assert ran.results[0]["recording"] is said.get("recording")
+    ran = stop("github", TEST_RUN_ID="5080,other", STOP_RECORDING_MIN_BASELINES="1")
+    assert ran.exit_code == exit_code
+    (shown,) = ran.errors
+    assert error in shown
+    assert ran.results[0]["recording"] is recording
     assert ran.seconds < SOON

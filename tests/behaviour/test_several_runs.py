@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from tests.conftest import SOON, AsProcess, InProcess, wait_until
+from tests.harness import SOON, AsProcess, InProcess, wait_until
 from tests.tools.simulator import Exchange, Simulator, faults
 from wallarm_fast.clock import Clock, Deadline
 from wallarm_fast.parallel import run_all
@@ -24,7 +24,7 @@ def stopped(sim: Simulator, ids: list[str]) -> bool:
     return not any(sim.state.get(test_run_id)["recording"] for test_run_id in ids)
 
 
-def test_192_runs_are_stopped_64_at_a_time_and_reported_in_order(step: InProcess, sim: Simulator) -> None:
+def test_192_runs_are_stopped_64_at_a_time_and_reported_in_order(stop: InProcess, sim: Simulator) -> None:
     ids, under_way = create_runs(sim, 3 * CONNECTIONS), list[Exchange]()
     together, most = threading.Barrier(CONNECTIONS), set[int]()
 
@@ -37,8 +37,9 @@ def test_192_runs_are_stopped_64_at_a_time_and_reported_in_order(step: InProcess
         exchange.answer(*exchange.act())
 
     sim.faults.add(answer_64_together, times=None)
-    ran = step("github", TEST_RUN_ID=",".join([*ids, "5080"]))  # a duplicate is stopped once
-    assert (ran.exit_code, most) == (0, {CONNECTIONS})
+    ran = stop("github", TEST_RUN_ID=",".join([*ids, "5080"]))  # a duplicate is stopped once
+    assert ran.exit_code == 0
+    assert most == {CONNECTIONS}
     assert "::group::Stopping the recording of 192 test runs at " in ran.stdout
     assert sorted(sim.calls) == sorted(f"POST /v1/test_run/{test_run_id}/action/stop" for test_run_id in ids)
     assert stopped(sim, ids)
@@ -49,7 +50,7 @@ def test_192_runs_are_stopped_64_at_a_time_and_reported_in_order(step: InProcess
 @pytest.mark.parametrize("drip", [0, 1])
 @pytest.mark.parametrize(("hanging", "good"), [(16, 24), (CONNECTIONS - 1, 1)])
 def test_runs_that_hang_do_not_keep_others_from_being_stopped(
-    hanging: int, good: int, drip: int, step: InProcess, sim: Simulator
+    hanging: int, good: int, drip: int, stop: InProcess, sim: Simulator
 ) -> None:
     ids = create_runs(sim, hanging + good)
 
@@ -64,43 +65,52 @@ def test_runs_that_hang_do_not_keep_others_from_being_stopped(
 
     for test_run_id in ids[:hanging]:
         sim.faults.add(hang_until_the_others_are_stopped, run=test_run_id)
-    ran = step("github", TEST_RUN_ID=",".join(ids), STOP_RECORDING_TIMEOUT=f"{2 * SOON}")
-    assert (ran.exit_code, len(sim.calls), stopped(sim, ids)) == (0, len(ids), True)
-
-
-def test_runs_that_wait_for_a_retry_do_not_hold_up_the_others(
-    step: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    *waiting, last = ids = create_runs(sim, 2 * CONNECTIONS)
-    monkeypatch.setattr(step.clock, "sleep", lambda _: wait_until(lambda: stopped(sim, [last])))
-    for test_run_id in waiting:
-        sim.faults.add(faults.answer(503), on="stop", run=test_run_id)
-    assert step("github", TEST_RUN_ID=",".join(ids)).exit_code == 0
+    ran = stop("github", TEST_RUN_ID=",".join(ids), STOP_RECORDING_TIMEOUT=f"{2 * SOON}")
+    assert ran.exit_code == 0
+    assert len(sim.calls) == len(ids)
     assert stopped(sim, ids)
 
 
-# Failures that take no time, with their exit codes, statuses, titles and words of their messages.
-FAILURES = {
-    "few": (8, "too_few_baselines", "Too few baselines", "fewer than min_baselines (2)"),
-    "busy": (5, "refused", "Request refused", "come back later"),
-    "forbidden": (3, "token_refused", "Token refused", "refused the token"),
-    "missing": (4, "not_found", "No such test run", "no such test run"),
-    "limited": (6, "unreachable", "API not reachable", "Retry-After"),
+def test_runs_that_wait_for_a_retry_do_not_hold_up_the_others(
+    stop: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *waiting, last = ids = create_runs(sim, 2 * CONNECTIONS)
+    monkeypatch.setattr(stop.clock, "sleep", lambda _: wait_until(lambda: stopped(sim, [last])))
+    for test_run_id in waiting:
+        sim.faults.add(faults.answer(503), on="stop", run=test_run_id)
+    assert stop("github", TEST_RUN_ID=",".join(ids)).exit_code == 0
+    assert stopped(sim, ids)
+
+
+# What the results say of each kind of run: recording, whether that was off before, words of the error.
+KINDS: dict[str, tuple[bool | None, bool, str | None]] = {
+    "good": (False, False, None),
+    "already": (False, True, None),
+    "few": (False, False, "fewer than min_baselines (2)"),
+    "busy": (True, False, "come back later"),
+    "forbidden": (None, False, "refused the token"),
+    "missing": (None, False, "no such test run"),
+    "limited": (None, False, "Retry-After"),
 }
 
 
 @pytest.mark.parametrize(
-    ("order", "decides"),
+    ("order", "exit_code", "status", "title"),
     [
-        ("good busy few forbidden missing limited already", "busy"),
-        ("already limited missing forbidden few busy good", "limited"),
-        ("few good forbidden", "forbidden"),
-        ("missing few", "missing"),
-        ("good few already", "few"),
+        ("good busy few forbidden missing limited already", 5, "refused", "Request refused, 3 of 7 stopped"),
+        (
+            "already limited missing forbidden few busy good",
+            6,
+            "unreachable",
+            "API not reachable, 3 of 7 stopped",
+        ),
+        ("few good forbidden", 3, "token_refused", "Token refused, 2 of 3 stopped"),
+        ("missing few", 4, "not_found", "No such test run, 1 of 2 stopped"),
+        ("good few already", 8, "too_few_baselines", "Too few baselines, 3 of 3 stopped"),
     ],
 )
-def test_each_run_has_its_own_result_and_the_first_failure_but_too_few_baselines_decides(
-    order: str, decides: str, step: InProcess, sim: Simulator
+def test_each_run_has_its_own_result_and_the_first_failure_but_too_few_baselines_decides(  # noqa: PLR0913, PLR0917 - columns
+    order: str, exit_code: int, status: str, title: str, stop: InProcess, sim: Simulator
 ) -> None:
     names = "good already few busy forbidden limited".split()
     kinds = dict(zip(names, create_runs(sim, len(names)), strict=True)) | {"missing": "nope"}
@@ -111,32 +121,56 @@ def test_each_run_has_its_own_result_and_the_first_failure_but_too_few_baselines
     sim.faults.add(faults.answer(403), run=kinds["forbidden"])
     sim.faults.add(faults.answer(429, headers={"Retry-After": "3600"}), run=kinds["limited"])
 
-    names, (exit_code, status, title, _) = order.split(), FAILURES[decides]
-    test_run_ids = ",".join(kinds[name] for name in names)
-    ran = step("github", TEST_RUN_ID=test_run_ids, STOP_RECORDING_MIN_BASELINES="2")
-    assert (ran.exit_code, ran.outputs["status"]) == (exit_code, status)
-    assert [result["test_run_id"] for result in ran.results] == [kinds[name] for name in names]
-    results = dict(zip(names, ran.results, strict=True))
-    failures = [name for name in names if name in FAILURES]
-    assert ran.errors == [f"test run {kinds[name]}: {results[name]['error']}" for name in failures]
-    assert all(FAILURES[name][-1] in results[name]["error"] for name in failures)
-    off = [name for name in names if name in {"good", "few", "already"}]
-    for name in off:
-        assert (results[name]["recording"], stopped(sim, [kinds[name]])) == (False, True)
-        assert results[name]["already_stopped"] is (name == "already")
-    assert ran.summary.startswith(f"### Wallarm FAST: {title}, {len(off)} of {len(names)} stopped\n")
-    for output, field in (("test_record_id",) * 2, ("baseline_count",) * 2, ("test_run_state", "state")):
-        assert ran.outputs[output] == str(ran.results[0][field] or "")
-    records = [result["test_record_id"] for result in ran.results if result["test_record_id"]]
-    assert json.loads(ran.outputs["test_record_ids"]) == records
+    names = order.split()
+    ids = [kinds[name] for name in names]
+    ran = stop("github", TEST_RUN_ID=",".join(ids), STOP_RECORDING_MIN_BASELINES="2")
+    assert ran.exit_code == exit_code
+    assert ran.outputs["status"] == status
+    assert ran.summary.startswith(f"### Wallarm FAST: {title}\n")
+    assert [result["test_run_id"] for result in ran.results] == ids
+    for name, result in zip(names, ran.results, strict=True):
+        recording, already_stopped, words = KINDS[name]
+        assert result["recording"] is recording
+        assert result["already_stopped"] is already_stopped
+        if words is None:
+            assert result["error"] is None
+        else:
+            assert words in result["error"]
+            assert f"test run {result['test_run_id']}: {result['error']}" in ran.errors
+    assert len(ran.errors) == sum(result["error"] is not None for result in ran.results)
+    assert stopped(sim, [kinds[name] for name in names if name in {"good", "few", "already"}])
 
 
-def test_1000_runs_end_soon_after_the_deadline_each_with_a_result(process: AsProcess, sim: Simulator) -> None:
+def test_the_outputs_are_those_of_the_first_run_and_the_records_of_all(
+    stop: InProcess, sim: Simulator
+) -> None:
+    create_runs(sim, 2)
+    ran = stop("github", TEST_RUN_ID="5080 nope 5081")
+    assert ran.outputs["test_record_id"] == "9058"
+    assert ran.outputs["baseline_count"] == "5"
+    assert ran.outputs["test_run_state"] == "running"
+    assert ran.outputs["test_record_ids"] == '["9058","9059"]'
+
+
+def test_the_outputs_of_a_first_run_of_which_nothing_is_known_are_empty(
+    stop: InProcess, sim: Simulator
+) -> None:
+    ran = stop("github", TEST_RUN_ID="nope 5080")
+    assert ran.outputs["test_record_id"] == ""
+    assert ran.outputs["baseline_count"] == ""
+    assert ran.outputs["test_run_state"] == ""
+    assert ran.outputs["test_record_ids"] == '["9058"]'
+
+
+def test_1000_runs_end_soon_after_the_deadline_each_with_a_result(
+    stop_process: AsProcess, sim: Simulator
+) -> None:
     ids = create_runs(sim, 1000)
     sim.latency = 0.3
     sim.faults.add(faults.answer(503), times=None)
-    ran = process("github", TEST_RUN_ID=",".join(ids), STOP_RECORDING_TIMEOUT="1.5")
-    assert (ran.exit_code, len(ran.errors)) == (6, 1000)
+    ran = stop_process("github", TEST_RUN_ID=",".join(ids), STOP_RECORDING_TIMEOUT="1.5")
+    assert ran.exit_code == 6
+    assert len(ran.errors) == 1000
     assert [result["test_run_id"] for result in ran.results] == ids
     assert all(result["error"] for result in ran.results)
     assert ran.seconds < 6  # 2 s, but 10 s where requests that wait for a connection slow each other down
@@ -164,7 +198,7 @@ def test_the_step_ends_half_a_second_after_the_deadline_however_many_runs_end_la
 
 @pytest.mark.parametrize("allowed", [0, 1, 3])
 def test_the_work_is_done_and_logged_by_as_many_threads_as_can_be_started(
-    allowed: int, step: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+    allowed: int, stop: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids, asked, start = create_runs(sim, 8), list[threading.Thread](), threading.Thread.start
 
@@ -176,8 +210,9 @@ def test_the_work_is_done_and_logged_by_as_many_threads_as_can_be_started(
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start_if_allowed)
-    ran = step("github", TEST_RUN_ID=",".join(ids))
-    assert (ran.exit_code, stopped(sim, ids)) == (0, True)
+    ran = stop("github", TEST_RUN_ID=",".join(ids))
+    assert ran.exit_code == 0
+    assert stopped(sim, ids)
     assert len(asked) > allowed
     assert [result["test_run_id"] for result in ran.results] == ids
     assert ran.stdout.count(": recording stopped, test record ") == len(ids)

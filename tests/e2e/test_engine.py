@@ -2,8 +2,8 @@ import os
 import sys
 from pathlib import Path
 
-from tests.e2e.conftest import run
 from tests.e2e.engine import ROOT
+from tests.e2e.pipelines import run
 
 
 def test_without_an_engine_nothing_passes_and_the_reason_is_given(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import TOKEN
-from tests.e2e.conftest import BOTH_PASSED, Authority, Completed, Runs, as_used, git, run
 from tests.e2e.engine import BUILD, ROOT, RUNNER_IMAGE, STEP_IMAGE, Docker
+from tests.e2e.pipelines import BOTH_PASSED, Authority, Completed, Runs, as_used, git, run
+from tests.harness import TOKEN
 from tests.tools.simulator import Simulator
 from tests.tools.simulator.faults import envelope
 
@@ -95,7 +95,8 @@ def test_the_example_records_stops_waits_and_copies_and_no_run_is_aborted(
     run_pipeline: RunPipeline, runs: Runs
 ) -> None:
     pipeline = run_pipeline()
-    assert (pipeline.returncode, runs()) == (0, BOTH_PASSED)
+    assert pipeline.returncode == 0
+    assert runs() == BOTH_PASSED
     assert TOKEN not in pipeline.stdout
 
 
@@ -106,7 +107,8 @@ def test_too_few_baselines_only_warn_by_allow_failure(
     text = (tmp_path / PIPELINE).read_text()
     (tmp_path / PIPELINE).write_text(text.replace('min_baselines: "1"', allow))
     pipeline = run_pipeline()
-    assert (pipeline.returncode, runs()) == (0, BOTH_PASSED)
+    assert pipeline.returncode == 0
+    assert runs() == BOTH_PASSED
     assert "WARN  stop-recording" in pipeline.stdout
 
 

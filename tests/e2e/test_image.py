@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import SOON, TOKEN, wait_until
-from tests.e2e.conftest import Completed, Step
 from tests.e2e.engine import STEP_IMAGE, Docker
+from tests.e2e.pipelines import Completed, Container
+from tests.harness import SOON, TOKEN, wait_until
 from tests.tools.simulator import Simulator
 
 VERDICT = "FAST_VERDICT_STATUS=not_tested\nVERDICT_TEST_RUN_ID=5080\nVULNERABILITY_COUNT=0\n"
@@ -18,7 +18,8 @@ SUCCESS = "TEST_RECORD_ID=9058\nTEST_RECORD_IDS=9058\nSTOP_RECORDING_STATUS=stop
 
 
 def assert_success(done: Completed) -> None:
-    assert (done.returncode, done.stdout[: len(SUCCESS)]) == (0, SUCCESS), done.stderr
+    assert done.returncode == 0, done.stderr
+    assert done.stdout[: len(SUCCESS)] == SUCCESS, done.stderr
 
 
 def files_of(docker: Docker, image: str) -> set[str]:
@@ -66,20 +67,22 @@ def test_the_image_has_labels_and_no_entry_point(docker: Docker) -> None:
     assert config["Labels"]["org.opencontainers.image.source"].startswith("https://")
 
 
-def test_several_runs_may_be_given_as_a_yaml_list(step: Step, simulator: Simulator) -> None:
+def test_several_runs_may_be_given_as_a_yaml_list(container: Container, simulator: Simulator) -> None:
     other = simulator.state.create_run("other").id
-    done = step(TEST_RUN_ID=f"- {step.environ['TEST_RUN_ID']}\n- {other}\n")
-    assert (done.returncode, "TEST_RECORD_IDS=9058,9059\n" in done.stdout) == (0, True), done.stderr
+    done = container(TEST_RUN_ID=f"- {container.environ['TEST_RUN_ID']}\n- {other}\n")
+    assert done.returncode == 0, done.stderr
+    assert "TEST_RECORD_IDS=9058,9059\n" in done.stdout, done.stderr
 
 
-def test_no_privileges_and_no_writable_file_system_are_needed(step: Step) -> None:
-    assert_success(step("--user=1000", "--read-only", "--cap-drop=ALL"))
+def test_no_privileges_and_no_writable_file_system_are_needed(container: Container) -> None:
+    assert_success(container("--user=1000", "--read-only", "--cap-drop=ALL"))
 
 
-def test_the_verdict_step_waits_for_the_tests_of_the_stopped_run(step: Step) -> None:
-    step()
-    done = step("--user=1000", "--read-only", "--cap-drop=ALL", command="fast-verdict")
-    assert (done.returncode, done.stdout) == (12, VERDICT), done.stderr
+def test_the_verdict_step_waits_for_the_tests_of_the_stopped_run(container: Container) -> None:
+    container()
+    done = container("--user=1000", "--read-only", "--cap-drop=ALL", command="fast-verdict")
+    assert done.returncode == 12, done.stderr
+    assert done.stdout == VERDICT, done.stderr
     assert "error: test run 5080: the run has ended, but nothing was tested" in done.stderr
 
 
@@ -93,29 +96,33 @@ def test_without_a_network_it_fails_without_a_traceback(docker: Docker) -> None:
 
 @pytest.mark.parametrize("command", ["", "/usr/local/bin/stop-recording"])
 @pytest.mark.parametrize("variables", ["PATH=nonsense", "HOME=/none", "HOME= TMPDIR=/none LANG=xx LC_ALL=C"])
-def test_container_and_command_work_in_any_environment(step: Step, command: str, variables: str) -> None:
-    assert_success(step(command=command, **dict(variable.split("=") for variable in variables.split())))
+def test_container_and_command_work_in_any_environment(
+    container: Container, command: str, variables: str
+) -> None:
+    assert_success(container(command=command, **dict(variable.split("=") for variable in variables.split())))
 
 
-def test_any_user_that_can_write_the_output_file_works(step: Step, tmp_path: Path) -> None:
+def test_any_user_that_can_write_the_output_file_works(container: Container, tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
-    done = step("--user=12345", f"--volume={tmp_path}:/out", STOP_RECORDING_OUTPUT_FILE="/out/result.env")
+    done = container(
+        "--user=12345", f"--volume={tmp_path}:/out", STOP_RECORDING_OUTPUT_FILE="/out/result.env"
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "result.env").read_text().startswith(SUCCESS)
 
 
-def test_nothing_in_the_working_directory_is_imported(step: Step, tmp_path: Path) -> None:
+def test_nothing_in_the_working_directory_is_imported(container: Container, tmp_path: Path) -> None:
     for name in ("httpx", "sitecustomize", "usercustomize", "startup", "json", "wallarm_fast", "yaml"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('imported from the workspace')")
     environ = {"PYTHONPATH": "/work", "PYTHONSTARTUP": "/work/startup.py", "PYTHONHOME": "/work"}
-    assert_success(step(f"--volume={tmp_path}:/work", "--workdir=/work", PYTHONINSPECT="1", **environ))
+    assert_success(container(f"--volume={tmp_path}:/work", "--workdir=/work", PYTHONINSPECT="1", **environ))
 
 
 def test_sigterm_ends_the_container_within_two_seconds_with_143(
-    docker: Docker, step: Step, simulator: Simulator
+    docker: Docker, container: Container, simulator: Simulator
 ) -> None:
     name = "wallarm-fast-e2e-sigterm"
-    options = [f"--name={name}", *step.options(STOP_RECORDING_QUIET_PERIOD="100")]
+    options = [f"--name={name}", *container.options(STOP_RECORDING_QUIET_PERIOD="100")]
     with subprocess.Popen(
         [docker.client, "run", "--rm", *options, STEP_IMAGE], env=docker.environ
     ) as process:

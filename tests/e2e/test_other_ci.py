@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import TOKEN
-from tests.e2e.conftest import BOTH_PASSED, Authority, Runs, as_used, run
 from tests.e2e.engine import Docker
+from tests.e2e.pipelines import BOTH_PASSED, Authority, Runs, as_used, run
+from tests.harness import TOKEN
 from tests.tools.simulator import Simulator
 
 PARTS = ("script", "after-script")
@@ -114,17 +114,20 @@ def run_example(environ: dict[str, str], simulator: Simulator, tmp_path: Path) -
 def test_the_example_records_stops_and_waits_and_no_run_is_aborted(
     example: str, run_example: RunExample, runs: Runs
 ) -> None:
-    assert (run_example(example), runs()) == (0, BOTH_PASSED[:1])
+    assert run_example(example) == 0
+    assert runs() == BOTH_PASSED[:1]
 
 
 def test_vulnerabilities_fail_the_job(run_example: RunExample, simulator: Simulator, runs: Runs) -> None:
     simulator.state.rules.vulns = [{"id": 1, "threat": 80}]
-    assert (run_example("jenkins/Jenkinsfile"), runs()) == (9, [("9058", "failed", 5)])
+    assert run_example("jenkins/Jenkinsfile") == 9
+    assert runs() == [("9058", "failed", 5)]
 
 
 def test_a_node_that_is_never_ready_fails_the_job_before_the_suite_runs(
     run_example: RunExample, simulator: Simulator, runs: Runs
 ) -> None:
     simulator.state.rules.node_active = False
-    assert (run_example("jenkins/Jenkinsfile"), runs()) == (1, [("9058", "running", 0)])
+    assert run_example("jenkins/Jenkinsfile") == 1
+    assert runs() == [("9058", "running", 0)]
     assert not [call for call in simulator.calls if "/node/" in call]

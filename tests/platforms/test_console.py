@@ -2,19 +2,25 @@
 
 import pytest
 
-from tests.conftest import InProcess, platform_of
+from tests.harness import InProcess, platform_of
 from tests.tools.simulator import Simulator
 from wallarm_fast.platforms import make_reporter
-from wallarm_fast.stop.outputs import DOTENV_NAMES, make_publication
+from wallarm_fast.stop.outputs import make_publication
 from wallarm_fast.stop.results import StopReport, StopResult
 
 
 def test_stdout_has_nothing_but_the_variables_and_stderr_marks_warnings_and_debugging(
-    step: InProcess, sim: Simulator
+    stop: InProcess, sim: Simulator
 ) -> None:
     sim.state.find("5080").overrides["baseline_count"] = 0
-    ran = step(CI_DEBUG_TRACE="true")
-    assert list(ran.variables) == list(DOTENV_NAMES.values())
+    ran = stop(CI_DEBUG_TRACE="true")
+    assert list(ran.variables) == [
+        "TEST_RECORD_ID",
+        "TEST_RECORD_IDS",
+        "STOP_RECORDING_STATUS",
+        "TEST_RUN_STATE",
+        "BASELINE_COUNT",
+    ]
     first, *debug, warning, last = ran.stderr.splitlines()
     assert first == f"Stopping the recording of test run 5080 at {sim.url}"
     assert all(line.startswith("debug: ") for line in debug)
@@ -23,12 +29,12 @@ def test_stdout_has_nothing_but_the_variables_and_stderr_marks_warnings_and_debu
     assert last == "test run 5080: recording stopped, test record 9058, baselines 0, state running"
 
 
-def test_an_output_file_is_replaced_by_the_lines_of_stdout_and_no_other_file_appears(step: InProcess) -> None:
-    (step.directory / "out.env").write_text("TEST_RECORD_ID=old\n" * 1000)
-    ran = step(STOP_RECORDING_OUTPUT_FILE="out.env")
+def test_an_output_file_is_replaced_by_the_lines_of_stdout_and_no_other_file_appears(stop: InProcess) -> None:
+    (stop.directory / "out.env").write_text("TEST_RECORD_ID=old\n" * 1000)
+    ran = stop(STOP_RECORDING_OUTPUT_FILE="out.env")
     assert ran.dotenv == ran.stdout
     assert "TEST_RECORD_ID=9058\n" in ran.stdout
-    assert [path.name for path in step.directory.iterdir()] == ["out.env"]
+    assert [path.name for path in stop.directory.iterdir()] == ["out.env"]
 
 
 def test_stdout_has_all_records_however_many_there_are(capsys: pytest.CaptureFixture[str]) -> None:

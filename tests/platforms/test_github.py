@@ -9,58 +9,71 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import TOKEN, InProcess, platform_of
+from tests.harness import TOKEN, InProcess, platform_of
 from tests.tools.simulator import Simulator, faults
 from wallarm_fast.errors import RefusedError
 from wallarm_fast.platforms import make_reporter
-from wallarm_fast.stop.outputs import DOTENV_NAMES, make_publication
+from wallarm_fast.stop.outputs import make_publication
 from wallarm_fast.stop.results import StopReport, StopResult
 
 
 @pytest.mark.parametrize(
-    ("env", "masked"),
+    ("env", "mask"),
     [
-        ({}, TOKEN),
-        ({"STOP_RECORDING_TIMEOUT": "x", "RUNNER_DEBUG": "1"}, TOKEN),
-        ({"WALLARM_API_TOKEN": "", "WALLARM_API_TOKEN_FILE": "token"}, TOKEN),
-        ({"WALLARM_API_TOKEN": "hush %\n\udcffhush"}, "hush %25%0A?hush"),
-        ({"WALLARM_API_TOKEN": ""}, None),
+        ({}, f"::add-mask::{TOKEN}"),
+        ({"STOP_RECORDING_TIMEOUT": "x", "RUNNER_DEBUG": "1"}, f"::add-mask::{TOKEN}"),
+        ({"WALLARM_API_TOKEN": "", "WALLARM_API_TOKEN_FILE": "token"}, f"::add-mask::{TOKEN}"),
+        ({"WALLARM_API_TOKEN": "hush %\n\udcffhush"}, "::add-mask::hush %25%0A?hush"),
     ],
 )
 def test_the_token_and_nothing_else_is_masked_on_the_very_first_line(
-    env: Mapping[str, str], masked: str | None, step: InProcess
+    env: Mapping[str, str], mask: str, stop: InProcess
 ) -> None:
-    (step.directory / "token").write_text(f"{TOKEN}\n", "utf-8-sig")  # begins with a byte order mark
-    ran = step("github", **env)
-    lines = ran.stdout.split("\n")
-    commands = [line for line in lines if "add-mask" in line]
-    assert commands == lines[: len(commands)] == ([f"::add-mask::{masked}"] if masked else [])
-    assert (ran.stdout.count("hush"), ran.stderr) == (2 if "hush" in str(masked) else 0, "")
+    (stop.directory / "token").write_text(f"{TOKEN}\n", "utf-8-sig")  # begins with a byte order mark
+    ran = stop("github", **env)
+    first, *others = ran.stdout.split("\n")
+    assert first == mask
+    assert "add-mask" not in "\n".join(others)
+    assert "hush" not in "\n".join(others)
+    assert ran.stderr == ""
 
 
-def test_the_work_is_a_group_and_its_outcome_a_plain_line(step: InProcess, sim: Simulator) -> None:
-    ran = step("github", RUNNER_DEBUG="1")
+def test_nothing_is_masked_without_a_token(stop: InProcess) -> None:
+    ran = stop("github", WALLARM_API_TOKEN="")
+    assert "add-mask" not in ran.stdout
+    assert ran.stderr == ""
+
+
+def test_the_work_is_a_group_and_its_outcome_a_plain_line(stop: InProcess, sim: Simulator) -> None:
+    ran = stop("github", RUNNER_DEBUG="1")
     *others, outcome = [line for line in ran.stdout.splitlines() if not line.startswith("::debug::")]
     group = f"::group::Stopping the recording of test run 5080 at {sim.url}"
     assert others == [f"::add-mask::{TOKEN}", group, "::endgroup::"]
     assert outcome == "test run 5080: recording stopped, test record 9058, baselines 5, state running"
     assert "\n::debug::POST /v1/test_run/5080/action/stop -> 200 in 0" in ran.stdout
-    assert step("github").stdout.splitlines() == [*others, outcome]
+    assert stop("github").stdout.splitlines() == [*others, outcome]
 
 
-def test_an_error_is_one_annotation_with_a_title_after_the_group(step: InProcess, sim: Simulator) -> None:
+def test_an_error_is_one_annotation_with_a_title_after_the_group(stop: InProcess, sim: Simulator) -> None:
     sim.faults.add(faults.envelope(400, "100%\nof %0A::x", http=400), on="POST")
-    *_, end, error = step("github", GITHUB_STEP_SUMMARY="").stdout.splitlines()
+    *_, end, error = stop("github", GITHUB_STEP_SUMMARY="").stdout.splitlines()
     assert end == "::endgroup::"
     start = "::error title=Wallarm FAST%3A Request refused::test run 5080: the API refused the request "
     assert error == f"{start}(HTTP 400: 100%25 of %250A::x); recording may still be on"
 
 
-def test_bad_input_has_every_output(step: InProcess) -> None:
-    expected = dict.fromkeys(DOTENV_NAMES, "") | {"test_record_ids": "[]", "results": "[]"}
-    assert step("github", TEST_RUN_ID="").outputs == expected | {"status": "bad_input"}
+def test_bad_input_has_every_output(stop: InProcess) -> None:
+    assert stop("github", TEST_RUN_ID="").outputs == {
+        "test_record_id": "",
+        "test_record_ids": "[]",
+        "status": "bad_input",
+        "test_run_state": "",
+        "baseline_count": "",
+        "results": "[]",
+    }
 
 
+OUTPUTS = "test_record_id test_record_ids status test_run_state baseline_count results".split()
 IDS = st.from_regex(r"[A-Za-z0-9_-]{1,40}", fullmatch=True)
 RESULTS = st.builds(
     StopResult,
@@ -94,7 +107,7 @@ def test_the_runner_reads_any_result_back_after_what_earlier_steps_wrote(
     assert text == "before=1\n" + "".join(f"{name}<<{mark}\n{value}\n{mark}\n" for name, mark, value in found)
     assert all(value.isprintable() and mark not in value for _, mark, value in found)
     outputs = {name: value for name, _, value in found}
-    assert list(outputs) == [*DOTENV_NAMES, "results"]
+    assert list(outputs) == OUTPUTS
     assert json.loads(outputs["test_record_ids"]) == [r.test_record_id for r in results if r.test_record_id]
     for shown, result in zip(json.loads(outputs["results"]), results, strict=True):
         error = shown.pop("error")

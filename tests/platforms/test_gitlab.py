@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import InProcess, platform_of
+from tests.harness import InProcess, platform_of
 from tests.tools.simulator import Simulator
 from wallarm_fast.platforms import Publication, make_reporter
-from wallarm_fast.stop.outputs import DOTENV_NAMES, make_publication
+from wallarm_fast.stop.outputs import make_publication
 from wallarm_fast.stop.results import StopReport, StopResult
 
 
@@ -26,53 +26,79 @@ def write(publication: Publication, file: Path) -> dict[str, str]:
     return dict(lines)
 
 
+VARIABLES = "TEST_RECORD_ID={0}\nTEST_RECORD_IDS={0}\nSTOP_RECORDING_STATUS={1}\nTEST_RUN_STATE={2}\n"
+VARIABLES += "BASELINE_COUNT={3}\n"
+
+
 @pytest.mark.parametrize(
-    ("env", "exit_code", "values"),
+    ("env", "exit_code", "file", "text"),
     [
-        ({}, 0, "9058 9058 stopped running 5"),
-        ({"GITLAB_CI": "false"}, 0, "9058 9058 stopped running 5"),  # as gitlab-ci-local sets it
-        ({"INPUT_MIN_BASELINES": "6"}, 8, "9058 9058 too_few_baselines running 5"),
-        ({"TEST_RUN_ID": "1", "INPUT_OUTPUT_FILE": "x.env"}, 4, "- - not_found - -"),
-        ({"TEST_RUN_ID": "../x"}, 2, "- - bad_input - -"),
+        ({}, 0, "stop-recording.env", VARIABLES.format("9058", "stopped", "running", "5")),
+        # As gitlab-ci-local sets it.
+        (
+            {"GITLAB_CI": "false"},
+            0,
+            "stop-recording.env",
+            VARIABLES.format("9058", "stopped", "running", "5"),
+        ),
+        (
+            {"INPUT_MIN_BASELINES": "6"},
+            8,
+            "stop-recording.env",
+            VARIABLES.format("9058", "too_few_baselines", "running", "5"),
+        ),
+        (
+            {"TEST_RUN_ID": "1", "INPUT_OUTPUT_FILE": "x.env"},
+            4,
+            "x.env",
+            VARIABLES.format("", "not_found", "", ""),
+        ),
+        ({"TEST_RUN_ID": "../x"}, 2, "stop-recording.env", VARIABLES.format("", "bad_input", "", "")),
     ],
 )
 def test_the_dotenv_file_has_every_variable_whatever_happened(
-    env: Mapping[str, str], exit_code: int, values: str, step: InProcess
+    env: Mapping[str, str], exit_code: int, file: str, text: str, stop: InProcess
 ) -> None:
-    assert step("gitlab", **env).exit_code == exit_code
-    file = env.get("INPUT_OUTPUT_FILE", "stop-recording.env")
-    pairs = zip(DOTENV_NAMES.values(), values.replace("-", "").split(" "), strict=True)
-    assert (step.directory / file).read_text() == "".join(f"{name}={value}\n" for name, value in pairs)
-    assert [path.name for path in step.directory.iterdir()] == [file]
+    assert stop("gitlab", **env).exit_code == exit_code
+    assert (stop.directory / file).read_text() == text
+    assert [path.name for path in stop.directory.iterdir()] == [file]
 
 
 @pytest.mark.parametrize(
-    ("lengths", "left_out"),
-    [((1, 5108, 1), ""), ((1, 5109, 1), "B"), ((4000, 9000, 1000), "B"), ((3000, 4000, 5000), "CB")],
+    ("lengths", "kept", "left_out"),
+    [
+        ((1, 5108, 1), ["A", "B", "C"], []),
+        ((1, 5109, 1), ["A", "C"], ["B"]),
+        ((4000, 9000, 1000), ["A", "C"], ["B"]),
+        ((3000, 4000, 5000), ["A"], ["C", "B"]),
+    ],
 )
 def test_the_longest_variables_are_left_out_with_a_warning_until_the_file_fits_into_5_kb(
-    lengths: tuple[int, ...], left_out: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    lengths: tuple[int, ...],
+    kept: list[str],
+    left_out: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     variables = {name: "x" * length for name, length in zip("ABC", lengths, strict=True)}
-    kept = {name: value for name, value in variables.items() if name not in left_out}
     file = tmp_path / "x.env"
-    assert write(Publication({}, variables), file) == kept
+    assert write(Publication({}, variables), file) == {name: variables[name] for name in kept}
     warning = f"does not fit into {file}, which must stay under 5 KB, and is left out"
-    assert capsys.readouterr().err == "".join(f"warning: {name} {warning}\n" for name in left_out)
+    assert capsys.readouterr().err.splitlines() == [f"warning: {name} {warning}" for name in left_out]
 
 
 def test_of_too_many_records_only_the_list_is_left_out(tmp_path: Path) -> None:
     report = StopReport([StopResult("1", f"record_{number}".ljust(128, "_")) for number in range(50)])
     variables = write(make_publication(report, []), tmp_path / "x.env")
-    assert set(DOTENV_NAMES.values()) - set(variables) == {"TEST_RECORD_IDS"}
+    assert list(variables) == ["TEST_RECORD_ID", "STOP_RECORDING_STATUS", "TEST_RUN_STATE", "BASELINE_COUNT"]
     assert variables["TEST_RECORD_ID"] == "record_0".ljust(128, "_")
 
 
-def test_the_work_folds_away_and_its_outcome_stays(step: InProcess, sim: Simulator) -> None:
+def test_the_work_folds_away_and_its_outcome_stays(stop: InProcess, sim: Simulator) -> None:
     start = r"\x1b\[0Ksection_start:\d{10}:wallarm_fast\[collapsed=true\]\r\x1b\[0KStopping .* at "
     end = r"\n\x1b\[0Ksection_end:\d{10}:wallarm_fast\r\x1b\[0K\n"
     outcome = r"test run 5080: recording stopped, test record 9058, baselines 5, state running\n"
-    ran = step("gitlab")
+    ran = stop("gitlab")
     assert re.fullmatch(start + sim.url + end + outcome, ran.stderr)
     assert ran.stdout == ""
 

@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from tests.scripts.conftest import JOBS, STEPS, Clone
+from tests.scripts.releases import JOBS, STEPS, Clone
 
 REFERENCE = f"ghcr.io/owner/name:1.2.0@sha256:{'0a' * 32}"
 

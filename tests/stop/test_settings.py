@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PLATFORMS, TOKEN, InProcess, platform_of
+from tests.harness import PLATFORMS, TOKEN, InProcess, platform_of
 from tests.tools.simulator import Simulator
 from wallarm_fast.api.connection import Connection
 from wallarm_fast.errors import InputError
 from wallarm_fast.stop.settings import INPUTS, Settings, read_settings
 
 NEEDED = {"WALLARM_API_TOKEN": TOKEN, "TEST_RUN_ID": "5080"}
-US, EU, ME = ((f"https://{x}api.wallarm.com", f"https://{x}my.wallarm.com") for x in ("us1.", "", "me1."))
+US = ("https://us1.api.wallarm.com", "https://us1.my.wallarm.com")
+EU = ("https://api.wallarm.com", "https://my.wallarm.com")
+ME = ("https://me1.api.wallarm.com", "https://me1.my.wallarm.com")
 USE_SSL, NO_FILE = "WALLARM_API_USE_SSL", "No such file or directory"
 DEFAULTS = Settings(Connection(US[0], TOKEN, portal=US[1]), ("5080",), 120.0, 0.0, 0, False, [])
 
@@ -60,7 +62,8 @@ def test_an_input_wins_over_its_variable_unless_blank_and_is_trimmed(source: int
 
 def test_without_a_value_every_input_has_its_default(ca_pem: str) -> None:
     keys = {USE_SSL, *(key for name in INPUTS for key in names_of(name))} - set(NEEDED)
-    assert read("") == read(dict.fromkeys(keys, " \n")) == DEFAULTS
+    assert read("") == DEFAULTS
+    assert read(dict.fromkeys(keys, " \n")) == DEFAULTS
     assert read({INPUTS["ca_cert"].variable: ca_pem}).connection.ca_certificates == ca_pem.strip()
 
 
@@ -68,44 +71,60 @@ def test_the_token_file_comes_last_is_read_only_when_needed_and_no_token_is_in_a
     Path("token").write_bytes(b"\xef\xbb\xbf\r\n from-file \r\n")  # with a byte order mark, as on Windows
     environ = {"WALLARM_API_TOKEN": " ", "WALLARM_API_TOKEN_FILE": " token "}
     assert read(environ).connection.token == "from-file"
-    assert (platform_of(environ).secrets, platform_of({}).secrets) == (("from-file",), ())
+    assert platform_of(environ).secrets == ("from-file",)
+    assert platform_of({}).secrets == ()
     assert read(environ | {"INPUT_TOKEN": "input"}).connection.token == "input"
-    assert read("WALLARM_API_TOKEN_FILE=token") == read("WALLARM_API_TOKEN_FILE=missing") == DEFAULTS
+    assert read("WALLARM_API_TOKEN_FILE=token") == DEFAULTS
+    assert read("WALLARM_API_TOKEN_FILE=missing") == DEFAULTS
     assert TOKEN not in f"{platform_of(NEEDED)!r} {platform_of(NEEDED)} {DEFAULTS!r} {DEFAULTS}"
 
 
+# API and portal.
+ADDRESSES = {
+    "cloud_region=Us": US,
+    "cloud_region=ME": ME,
+    "cloud_region=EU use_ssl=false": EU,
+    "cloud_region=Me api_host=api.wallarm.com/v1": EU,
+    "api_host=API.Wallarm.com:443/x": ("https://API.Wallarm.com:443/x", "https://my.wallarm.com"),
+    "api_host=api.wallarm.com.gw": ("https://api.wallarm.com.gw", None),
+    "api_host=http://localhost:1": ("http://localhost:1", None),
+    "api_host=http://[::1]:1/x use_ssl=false": ("http://[::1]:1/x", None),
+    "api_host=http://127.1.2.3 use_ssl=true": ("http://127.1.2.3", None),
+    "quiet_period=115 STOP_RECORDING_STATUS=x": US,
+}
 UNENCRYPTED = "the token is sent unencrypted to"
 LIKE = "the variable STOP_RECORDING_{} is unknown and ignored; did you mean {}?"
 NEAR = "quiet_period ({} s) is too close to timeout ({} s); recording is stopped after {} s at the latest"
-# API and portal, and the warning if there is one.
-ACCEPTED = {
-    "cloud_region=Us": (*US, ""),
-    "cloud_region=ME": (*ME, ""),
-    "cloud_region=EU use_ssl=false": (*EU, ""),
-    "cloud_region=Me api_host=api.wallarm.com/v1": (*EU, ""),
-    "api_host=API.Wallarm.com:443/x": ("https://API.Wallarm.com:443/x", EU[1], ""),
-    "api_host=api.wallarm.com.gw": ("https://api.wallarm.com.gw", None, ""),
-    "api_host=HTTP://gw:80/x use_ssl=NO": ("http://gw:80/x", None, f"{UNENCRYPTED} gw"),
-    "api_host=http://[2001:db8::1] use_ssl=0": ("http://[2001:db8::1]", None, f"{UNENCRYPTED} 2001:db8::1"),
-    "api_host=http://localhost:1": ("http://localhost:1", None, ""),
-    "api_host=http://[::1]:1/x use_ssl=false": ("http://[::1]:1/x", None, ""),
-    "api_host=http://127.1.2.3 use_ssl=true": ("http://127.1.2.3", None, ""),
-    "quiet_period=115 STOP_RECORDING_STATUS=x": (*US, ""),
-    "quiet_period=115.5": (*US, NEAR.format(115.5, 120, 115)),
-    "timeout=9 quiet_period=4.6": (*US, NEAR.format(4.6, 9, 4.5)),
-    "STOP_RECORDING_TIMOUT=1": (*US, LIKE.format("TIMOUT", "STOP_RECORDING_TIMEOUT")),
-    "STOP_RECORDING_MIN_BASELINE=1": (*US, LIKE.format("MIN_BASELINE", "STOP_RECORDING_MIN_BASELINES")),
-    "STOP_RECORDING_API_TOKEN=1": (*US, LIKE.format("API_TOKEN", "WALLARM_API_TOKEN")),
-    "STOP_RECORDING_XYZ=1": (*US, LIKE.partition(";")[0].format("XYZ")),
+# The API, and the warning.
+DOUBTFUL = {
+    "api_host=HTTP://gw:80/x use_ssl=NO": ("http://gw:80/x", f"{UNENCRYPTED} gw"),
+    "api_host=http://[2001:db8::1] use_ssl=0": ("http://[2001:db8::1]", f"{UNENCRYPTED} 2001:db8::1"),
+    "quiet_period=115.5": (US[0], NEAR.format("115.5", "120", "115")),
+    "timeout=9 quiet_period=4.6": (US[0], NEAR.format("4.6", "9", "4.5")),
+    "STOP_RECORDING_TIMOUT=1": (US[0], LIKE.format("TIMOUT", "STOP_RECORDING_TIMEOUT")),
+    "STOP_RECORDING_MIN_BASELINE=1": (US[0], LIKE.format("MIN_BASELINE", "STOP_RECORDING_MIN_BASELINES")),
+    "STOP_RECORDING_API_TOKEN=1": (US[0], LIKE.format("API_TOKEN", "WALLARM_API_TOKEN")),
+    "STOP_RECORDING_XYZ=1": (US[0], "the variable STOP_RECORDING_XYZ is unknown and ignored"),
 }
 
 
-@pytest.mark.parametrize("env", ACCEPTED)
-def test_host_or_region_decide_on_api_and_portal_and_what_may_not_be_meant_gets_a_warning(env: str) -> None:
-    found, (base_url, portal, warning) = read(env), ACCEPTED[env]
-    assert (found.connection.base_url, found.connection.portal) == (base_url, portal)
-    assert found.connection.run_url("5080") == (portal and f"{portal}/testing/testruns/5080")
-    assert found.warnings == ([warning] if warning else [])
+@pytest.mark.parametrize(("env", "addresses"), ADDRESSES.items(), ids=ADDRESSES)
+def test_host_or_region_decide_on_api_and_portal(env: str, addresses: tuple[str, str | None]) -> None:
+    found = read(env)
+    assert (found.connection.base_url, found.connection.portal) == addresses
+    assert found.warnings == []
+
+
+@pytest.mark.parametrize(("env", "base_url", "warning"), [(env, *row) for env, row in DOUBTFUL.items()])
+def test_what_may_not_be_meant_gets_a_warning(env: str, base_url: str, warning: str) -> None:
+    found = read(env)
+    assert found.connection.base_url == base_url
+    assert found.warnings == [warning]
+
+
+def test_a_run_has_a_link_in_a_portal_that_is_known() -> None:
+    assert read("").connection.run_url("5080") == "https://us1.my.wallarm.com/testing/testruns/5080"
+    assert read("api_host=https://gw").connection.run_url("5080") is None
 
 
 HTTP = f"api_host: http:// would send the token unencrypted; use https://, or accept it with {USE_SSL}=false"
@@ -152,36 +171,45 @@ def test_what_cannot_work_is_bad_input_and_no_secret_is_shown(message: str) -> N
 
 def test_checking_an_output_file_leaves_it_as_it_was_and_it_may_be_a_device() -> None:
     Path("old").write_text("A=1\n")
-    assert read("output_file=old") == read("output_file=new") == read("output_file=/dev/null") == DEFAULTS
-    assert (Path("old").read_text(), Path("new").exists()) == ("A=1\n", False)
+    for file in ("old", "new", "/dev/null"):
+        assert read(f"output_file={file}") == DEFAULTS
+    assert Path("old").read_text() == "A=1\n"
+    assert not Path("new").exists()
 
 
+# The kind, the file for outputs, GITHUB_OUTPUT, GITHUB_STEP_SUMMARY, and whether to show debug messages.
 PLATFORM_OF = {
-    "GITHUB_OUTPUT=a GITHUB_STEP_SUMMARY=b CI_DEBUG_TRACE=true": "console None None None True",
-    "GITHUB_ACTIONS=true GITLAB_CI=true GITHUB_OUTPUT=a": "github None a None False",
-    "GITHUB_ACTIONS=true GITHUB_OUTPUT= GITHUB_STEP_SUMMARY=b RUNNER_DEBUG=1": "github None None b True",
-    "GITLAB_CI=false GITHUB_OUTPUT=a": "gitlab stop-recording.env None None False",
-    "GITHUB_ACTIONS=false STOP_RECORDING_OUTPUT_FILE=a RUNNER_DEBUG=0": "console a None None False",
-    "GITLAB_CI=true INPUT_OUTPUT-FILE=a CI_DEBUG_TRACE=false": "gitlab a None None False",
+    "GITHUB_OUTPUT=a GITHUB_STEP_SUMMARY=b CI_DEBUG_TRACE=true": ("console", None, None, None, True),
+    "GITHUB_ACTIONS=true GITLAB_CI=true GITHUB_OUTPUT=a": ("github", None, "a", None, False),
+    "GITHUB_ACTIONS=true GITHUB_STEP_SUMMARY=b RUNNER_DEBUG=1": ("github", None, None, "b", True),
+    "GITHUB_ACTIONS=true GITHUB_OUTPUT=": ("github", None, None, None, False),
+    "GITLAB_CI=false GITHUB_OUTPUT=a": ("gitlab", "stop-recording.env", None, None, False),
+    "GITHUB_ACTIONS=false STOP_RECORDING_OUTPUT_FILE=a RUNNER_DEBUG=0": ("console", "a", None, None, False),
+    "GITLAB_CI=true INPUT_OUTPUT-FILE=a CI_DEBUG_TRACE=false": ("gitlab", "a", None, None, False),
 }
 
 
 @pytest.mark.parametrize("env", PLATFORM_OF)
 def test_the_platform_is_known_by_its_variables(env: str) -> None:
+    kind, output_file, github_output, summary, debug = PLATFORM_OF[env]
     found = platform_of(variables(env))
-    fields = (found.kind, found.output_file, found.github_output, found.github_step_summary, found.debug)
-    assert " ".join(map(str, fields)) == PLATFORM_OF[env]
+    assert found.kind == kind
+    assert found.output_file == output_file
+    assert found.github_output == github_output
+    assert found.github_step_summary == summary
+    assert found.debug is debug
 
 
 @pytest.mark.parametrize("token", ["hush hush", "hush\nhush", "hush\x1b[31m", "hush\x00", "hush\udcff"])
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_every_problem_is_an_error_line_of_its_own_before_any_request_without_the_token(
-    platform: str, token: str, step: InProcess, sim: Simulator
+    platform: str, token: str, stop: InProcess, sim: Simulator
 ) -> None:
     variables = [*(spec.variable for spec in INPUTS.values()), USE_SSL, "HTTPS_PROXY"]
     env = dict.fromkeys(variables, "no/x\n::error::y\x1b[31m") | {"WALLARM_API_TOKEN": token}
-    ran = step(platform, **env)
-    assert (ran.exit_code, sim.calls) == (2, [])
+    ran = stop(platform, **env)
+    assert ran.exit_code == 2
+    assert sim.calls == []
     names = [line.partition(": ")[0] for line in ran.errors]
     assert sorted(names) == sorted(map(label, [*INPUTS, USE_SSL, "HTTPS_PROXY"]))
     shown = [line for line in ran.log.splitlines() if not line.startswith("::add-mask::")]

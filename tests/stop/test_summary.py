@@ -1,6 +1,5 @@
 """The job summary, as GitHub would render it, the log lines of the results, and the error that decides."""
 
-import itertools
 import json
 import re
 import shlex
@@ -8,7 +7,7 @@ import shlex
 import pytest
 from markdown_it import MarkdownIt
 
-from tests.conftest import TOKEN
+from tests.harness import TOKEN
 from wallarm_fast import errors
 from wallarm_fast.errors import StepError
 from wallarm_fast.stop.errors import NotConfirmedError, TooFewBaselinesError
@@ -49,10 +48,14 @@ def test_an_error_is_shown_as_it_is_but_for_the_token_and_is_no_markup() -> None
     shown = text.replace(TOKEN, "***").split()
     results = (StopResult("1", error=errors.RunNotFoundError(shown)) for shown in ("plain", text))
     plain, page = (Page(StopReport([result])) for result in results)
-    assert (page.elements, page.links, page.rows[1][:4]) == (plain.elements, [], ["1", "", "", ""])
+    assert page.elements == plain.elements
+    assert page.links == []
+    assert page.rows[1][:4] == ["1", "", "", ""]
     assert page.rows[1][4].split() == ["No", "such", "test", "run:", *shown]
     plain, page = (Page(StopReport(errors=[errors.InputError(t)])) for t in ("plain", text))
-    assert (page.elements, page.links, page.rows) == (plain.elements, [], [])
+    assert page.elements == plain.elements
+    assert page.links == []
+    assert page.rows == []
     assert page.text.split() == ["Wallarm", "FAST:", "Bad", "input", *shown]
 
 
@@ -60,7 +63,8 @@ def test_an_error_is_shown_as_it_is_but_for_the_token_and_is_no_markup() -> None
 def test_ids_are_shown_as_they_are_and_the_next_step_is_a_call_with_the_record(sent: str | int) -> None:
     record_id = str(sent)
     page = Page(StopReport([StopResult("_a-_", record_id, url="https://my/_a-_"), RESULTS[1]], base_url=API))
-    assert (page.rows[1][:2], page.links) == (["_a-_", record_id], ["https://my/_a-_"])
+    assert page.rows[1][:2] == ["_a-_", record_id]
+    assert page.links == ["https://my/_a-_"]
     *command, body = shlex.split(page.code.replace("\\\n", ""))
     headers = ("X-WallarmAPI-Token: $WALLARM_API_TOKEN", "Content-Type: application/json")
     options = [word for header in headers for word in ("--header", header)]
@@ -97,15 +101,33 @@ def test_a_log_line_says_what_is_known_of_a_run_and_whether_recording_is_off() -
 
 
 UNCERTAIN = [errors.TokenRefusedError("x"), REFUSED, errors.UnusableAnswerError("x"), UNREACHABLE, SIGNAL]
+UNCERTAIN += [errors.SignalError(15, "TERM")]
 SURE = [BUG, INPUT, errors.OutputError("x"), errors.RunNotFoundError("x"), NotConfirmedError("x"), FEW]
 
 
-@pytest.mark.parametrize("error", [*UNCERTAIN, errors.SignalError(15, "TERM"), *SURE], ids=repr)
-def test_a_failure_says_that_recording_may_be_on_unless_that_is_known_or_a_dry_run(error: StepError) -> None:
-    for recording, dry_run in itertools.product((True, False, None), (True, False)):
-        unsaid = error in SURE or recording is False or dry_run
-        message = StopResult("1", recording=recording, error=error).message(dry_run=dry_run)
-        assert message == f"{error}{'' if unsaid else '; recording may still be on'}"
+@pytest.mark.parametrize("recording", [True, None])
+@pytest.mark.parametrize("error", UNCERTAIN, ids=repr)
+def test_a_failure_says_that_recording_may_be_on(error: StepError, recording: bool | None) -> None:
+    message = StopResult("1", recording=recording, error=error).message(dry_run=False)
+    assert message == f"{error}; recording may still be on"
+
+
+@pytest.mark.parametrize("error", [*UNCERTAIN, *SURE], ids=repr)
+def test_a_failure_does_not_say_so_if_recording_is_off(error: StepError) -> None:
+    for dry_run in (True, False):
+        assert StopResult("1", recording=False, error=error).message(dry_run=dry_run) == str(error)
+
+
+@pytest.mark.parametrize("error", [*UNCERTAIN, *SURE], ids=repr)
+def test_a_failure_does_not_say_so_in_a_dry_run(error: StepError) -> None:
+    for recording in (True, None):
+        assert StopResult("1", recording=recording, error=error).message(dry_run=True) == str(error)
+
+
+@pytest.mark.parametrize("error", SURE, ids=repr)
+def test_a_failure_does_not_say_so_if_it_is_another_matter(error: StepError) -> None:
+    for recording in (True, None):
+        assert StopResult("1", recording=recording, error=error).message(dry_run=False) == str(error)
 
 
 # A signal decides, then the first failed run, then the step itself, and last too few baselines.
@@ -126,15 +148,29 @@ TITLES = [
 
 
 @pytest.mark.parametrize(("title", "report"), TITLES)
-def test_the_heading_names_the_outcome_and_only_a_record_with_baselines_is_to_be_copied(
-    title: str, report: StopReport
-) -> None:
+def test_the_heading_names_the_outcome(title: str, report: StopReport) -> None:
     page = Page(report)
-    copied = title == "recording stopped" and report.results[0] is not EMPTY
     assert page.text.split("\n")[1] == f"Wallarm FAST: {title}"
-    assert ("curl" in page.code, "None" in page.text) == (copied, False)
+    assert "None" not in page.text
+
+
+@pytest.mark.parametrize(("title", "report"), TITLES)
+def test_what_another_step_appends_is_a_paragraph_of_its_own(title: str, report: StopReport) -> None:
+    page = Page(report)
     appended = MARKDOWN.parse(f"{page.source}x")[len(MARKDOWN.parse(page.source)) :]
     assert [token.type for token in appended] == ["paragraph_open", "inline", "paragraph_close"]
+
+
+def test_a_record_with_baselines_is_to_be_copied() -> None:
+    assert "curl" in Page(StopReport(RESULTS)).code
+
+
+NOT_COPIED = [report for title, report in TITLES if title != "recording stopped"]
+
+
+@pytest.mark.parametrize("report", [StopReport([EMPTY, *RESULTS]), *NOT_COPIED])
+def test_no_record_is_to_be_copied_after_any_other_outcome(report: StopReport) -> None:
+    assert "curl" not in Page(report).code
 
 
 @pytest.mark.parametrize(("size", "error"), [(30_000, None), (3_000, errors.RefusedError("é|" * 150))])

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import trustme
 
-from tests.conftest import LOOK, ROOT, SOON, STOP, STOP_BY_RECORD, TOKEN, FakeClock
+from tests.harness import LOOK, ROOT, SOON, STOP, STOP_BY_RECORD, TOKEN, FakeClock
 from tests.tools.simulator import Simulator, faults
 
 CREATE = "POST /v1/test_run"
@@ -30,14 +30,21 @@ def test_a_run_records_until_it_is_stopped_and_loses_what_arrives_later() -> Non
     clock = FakeClock()
     with Simulator(clock=clock.monotonic, baselines=3, arrival_seconds=3, stop_delay=1) as sim:
         status, run = ask(sim, CREATE, name="demo")
-        assert (status, run["id"], run["test_record_id"], run["name"]) == (201, 5080, 9058, "demo")
-        assert (run["recording"], run["state"], run["baseline_count"]) == (True, "running", 0)
+        assert status == 201
+        assert run["id"] == 5080
+        assert run["test_record_id"] == 9058
+        assert run["name"] == "demo"
+        assert run["recording"] is True
+        assert run["state"] == "running"
+        assert run["baseline_count"] == 0
         clock.now += 1
         assert ask(sim, STOP)[1].items() >= {"recording": True, "baseline_count": 1}.items()
         clock.now += 60
         sim.state.record(5080, 1)
         run = ask(sim, LOOK)[1]
-        assert (run["recording"], run["state"], run["baseline_count"]) == (False, "running", 2)
+        assert run["recording"] is False
+        assert run["state"] == "running"
+        assert run["baseline_count"] == 2
         assert ask(sim, LOOK) == ask(sim, STOP) == ask(sim, STOP_BY_RECORD) == (200, run)
         assert ask(sim, "GET /v1/test_run") == (200, [run])
 
@@ -48,7 +55,10 @@ def test_only_a_stopped_record_with_baselines_can_be_copied(sim: Simulator) -> N
     sim.state.stop("5080")
     sim.state.rules.ready_delay = 60
     status, run = ask(sim, CREATE, name="copy", test_record_id="9058")
-    assert (status, run["id"], run["test_record_id"], run["state"]) == (201, 5081, 9058, "cloning")
+    assert status == 201
+    assert run["id"] == 5081
+    assert run["test_record_id"] == 9058
+    assert run["state"] == "cloning"
     sim.state.rules.baselines = 0
     sim.state.create_run("empty", recording=False)
     assert ask(sim, CREATE, name="copy", test_record_id=9059)[1]["test_record_id"]["error"] == "empty"
@@ -85,17 +95,23 @@ def test_requests_through_the_node_are_baselines_once_it_is_ready_and_are_then_t
         assert ask(sim, LOOK)[1]["ready_for_recording"] is False
         clock.now += 60
         run = ask(sim, LOOK)[1]
-        assert (run["ready_for_recording"], run["baseline_count"]) == (True, 0)
+        assert run["ready_for_recording"] is True
+        assert run["baseline_count"] == 0
         ask(sim, "GET /node/one", token="")
         ask(sim, "GET /node/two", token="")
         clock.now += 1
         run = ask(sim, STOP)[1]
-        assert (run["state"], run["baseline_count"], run["ready_for_recording"]) == ("running", 3, False)
-        assert (run["vulns"], run["baseline_check_running_count"]) == ([], 3)
+        assert run["state"] == "running"
+        assert run["baseline_count"] == 3
+        assert run["ready_for_recording"] is False
+        assert run["vulns"] == []
+        assert run["baseline_check_running_count"] == 3
         clock.now += 30
         run = ask(sim, LOOK)[1]
-        assert (run["state"], run["vulns"]) == ("failed", sim.state.rules.vulns)
-        assert (run["baseline_check_fail_count"], run["baseline_check_passed_count"]) == (1, 2)
+        assert run["state"] == "failed"
+        assert run["vulns"] == sim.state.rules.vulns
+        assert run["baseline_check_fail_count"] == 1
+        assert run["baseline_check_passed_count"] == 2
 
 
 @pytest.mark.parametrize(
@@ -119,7 +135,8 @@ def test_a_call_that_the_api_refuses_changes_nothing(sim: Simulator) -> None:
     wrong = ["DELETE /v1/test_run", LOOK.replace("GET", "POST"), STOP.replace("POST", "GET")]
     assert [ask(sim, call)[0] for call in [*unknown, *wrong, CREATE]] == [404] * 3 + [405] * 3 + [400]
     assert ask(sim, STOP, token="other") == (403, "User not authenticated")
-    assert (sim.state.get(5080), len(sim.state.runs)) == (before, 1)
+    assert sim.state.get(5080) == before
+    assert len(sim.state.runs) == 1
 
 
 def test_a_reset_is_not_an_orderly_close(sim: Simulator) -> None:
@@ -133,7 +150,8 @@ def test_a_reset_is_not_an_orderly_close(sim: Simulator) -> None:
 def test_an_envelope_may_have_another_status_than_its_answer(sim: Simulator) -> None:
     sim.faults.add(faults.envelope(423, "busy", http=201))
     answer = httpx.get(sim.url)
-    assert (answer.status_code, answer.json()) == (201, {"status": 423, "body": "busy"})
+    assert answer.status_code == 201
+    assert answer.json() == {"status": 423, "body": "busy"}
 
 
 def test_it_runs_on_its_own_with_tls_until_a_signal(tmp_path: Path, ca: trustme.CA) -> None:
@@ -149,7 +167,8 @@ def test_it_runs_on_its_own_with_tls_until_a_signal(tmp_path: Path, ca: trustme.
             ca.configure_trust(trust)
             began, headers = time.monotonic(), {"X-WallarmAPI-Token": TOKEN}
             answer = httpx.get(f"{url_file.read_text()}/v1/{TOKEN}", headers=headers, verify=trust)
-            assert (answer.status_code, time.monotonic() - began >= 0.1) == (404, True)
+            assert answer.status_code == 404
+            assert time.monotonic() - began >= 0.1
             assert log.read_text() == "GET /v1/*** 404\n"
         finally:
             process.terminate()

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import LOOK, TOKEN, InProcess
+from tests.harness import LOOK, TOKEN, InProcess
+from tests.plans import FAILED, GOING, TESTED, XSS, plan
 from tests.tools.simulator import Exchange, Simulator, faults
 from tests.tools.simulator.faults import Fault
-from tests.verdict.test_waiting import FAILED, GOING, TESTED, XSS, plan
 
 CREATE = "POST /v1/test_run"
 
@@ -31,10 +31,12 @@ def created(sim: Simulator) -> list[dict[str, Any]]:
 def test_a_copy_is_made_and_waited_for(copying: InProcess, sim: Simulator) -> None:
     plan(sim, GOING, TESTED, run=5081)
     ran = copying("github", GITHUB_RUN_ID="1234")
-    assert (ran.exit_code, ran.errors) == (0, [])
-    assert sim.calls == [CREATE, *["GET /v1/test_run/5081"] * 2]
+    assert ran.exit_code == 0
+    assert ran.errors == []
+    assert sim.calls == [CREATE, "GET /v1/test_run/5081", "GET /v1/test_run/5081"]
     assert created(sim) == [{"name": "Test record 9058, pipeline 1234", "test_record_id": 9058}]
-    assert (ran.outputs["test_run_id"], ran.results[0]["test_record_id"]) == ("5081", "9058")
+    assert ran.outputs["test_run_id"] == "5081"
+    assert ran.results[0]["test_record_id"] == "9058"
 
 
 def test_the_fields_of_the_copy_are_those_of_the_inputs(copying: InProcess, sim: Simulator) -> None:
@@ -46,13 +48,21 @@ def test_the_fields_of_the_copy_are_those_of_the_inputs(copying: InProcess, sim:
     assert created(sim) == [fields]
 
 
-@pytest.mark.parametrize("wait", [True, False])
-def test_the_recorded_run_ends_before_it_is_copied(wait: bool, copying: InProcess, sim: Simulator) -> None:
+def test_the_recorded_run_ends_before_it_is_copied(copying: InProcess, sim: Simulator) -> None:
     plan(sim, GOING, GOING, FAILED)
     plan(sim, TESTED, run=5081)
-    ran = copying("github", TEST_RUN_ID="5080", FAST_VERDICT_WAIT_FOR_IDLE=str(wait))
+    ran = copying("github", TEST_RUN_ID="5080")
     assert ran.exit_code == 0
-    assert sim.calls == [*[LOOK] * (3 if wait else 0), CREATE, "GET /v1/test_run/5081"]
+    assert sim.calls == [LOOK, LOOK, LOOK, CREATE, "GET /v1/test_run/5081"]
+    assert len(ran.results) == 1
+
+
+def test_the_recorded_run_is_copied_at_once_without_wait_for_idle(copying: InProcess, sim: Simulator) -> None:
+    plan(sim, GOING, GOING, FAILED)
+    plan(sim, TESTED, run=5081)
+    ran = copying("github", TEST_RUN_ID="5080", FAST_VERDICT_WAIT_FOR_IDLE="false")
+    assert ran.exit_code == 0
+    assert sim.calls == [CREATE, "GET /v1/test_run/5081"]
     assert len(ran.results) == 1
 
 
@@ -76,8 +86,8 @@ def test_several_copies_run_one_after_the_other_whatever_happens_to_them(
     sim.state.create_run("third")
     ran = copying("github", TEST_RECORD_ID="77 9060 9058 9059 78")
     assert ran.exit_code == 4
-    calls = [[CREATE, *[f"GET /v1/test_run/{run}"] * 2] for run in (5083, 5084)]
-    assert sim.calls == [CREATE, CREATE, *calls[0], *calls[1]]
+    first, second = "GET /v1/test_run/5083", "GET /v1/test_run/5084"
+    assert sim.calls == [CREATE, CREATE, CREATE, first, first, CREATE, second, second]
     assert [result["test_run_id"] for result in ran.results] == ["", "", "5083", "5084", ""]
     assert [result["state"] for result in ran.results] == [None, None, "failed", "interrupted", None]
     unknown, recording, *_, last = ran.errors
@@ -114,11 +124,14 @@ def test_a_copy_whose_answer_is_lost_is_not_requested_again(
 
 
 @pytest.mark.parametrize(
-    ("on", "words"),
-    [("POST", "a copy may be running, look in the portal"), ("GET", "the copy may still be running")],
+    ("on", "words", "test_run_id"),
+    [
+        ("POST", "a copy may be running, look in the portal", ""),
+        ("GET", "the copy may still be running", "5081"),
+    ],
 )
 def test_a_signal_leaves_word_of_the_copy(
-    on: faults.On, words: str, copying: InProcess, sim: Simulator
+    on: faults.On, words: str, test_run_id: str, copying: InProcess, sim: Simulator
 ) -> None:
     def interrupt(exchange: Exchange) -> None:
         exchange.act()
@@ -129,7 +142,7 @@ def test_a_signal_leaves_word_of_the_copy(
     ran = copying("github")
     assert ran.exit_code == 143
     assert f"interrupted by SIGTERM; {words}" in ran.errors[0]
-    assert ran.outputs["test_run_id"] == ("5081" if on == "GET" else "")
+    assert ran.outputs["test_run_id"] == test_run_id
 
 
 def test_a_copy_that_does_not_end_in_time_can_be_waited_for_without_another(
@@ -141,20 +154,31 @@ def test_a_copy_that_does_not_end_in_time_can_be_waited_for_without_another(
     assert "to wait on, give test_run_id 5081 and no copy" in ran.errors[0]
 
 
-@pytest.mark.parametrize(("on", "requests"), [("POST", 1), ("GET", 2)])
-def test_an_error_other_than_a_refused_record_keeps_the_others_from_being_copied(
-    on: faults.On, requests: int, copying: InProcess, sim: Simulator
+NOT_COPIED = "test record 9059: not copied, because of the error before it"
+
+
+def test_a_refused_token_keeps_the_other_records_from_being_copied(
+    copying: InProcess, sim: Simulator
 ) -> None:
-    sim.faults.add(faults.answer(403 if on == "POST" else 400), on)
+    sim.faults.add(faults.answer(403), "POST")
     ran = copying("github", TEST_RECORD_ID="9058 9059")
-    assert ran.exit_code == (3 if on == "POST" else 5)
-    assert len(sim.calls) == requests
-    assert (
-        ("running" in ran.errors[0])
-        == ran.errors[0].endswith("the copy may still be running")
-        == (on == "GET")
-    )
-    assert ran.errors[1:] == ["test record 9059: not copied, because of the error before it"]
+    assert ran.exit_code == 3
+    assert len(sim.calls) == 1
+    refused, not_copied = ran.errors
+    assert "running" not in refused
+    assert not_copied == NOT_COPIED
+
+
+def test_a_copy_that_cannot_be_seen_keeps_the_other_records_from_being_copied(
+    copying: InProcess, sim: Simulator
+) -> None:
+    sim.faults.add(faults.answer(400), "GET")
+    ran = copying("github", TEST_RECORD_ID="9058 9059")
+    assert ran.exit_code == 5
+    assert len(sim.calls) == 2
+    refused, not_copied = ran.errors
+    assert refused.endswith("the copy may still be running")
+    assert not_copied == NOT_COPIED
 
 
 def test_a_copy_is_requested_until_a_connection_comes_about(copying: InProcess, closed_port: int) -> None:
@@ -188,7 +212,9 @@ def test_bad_input_is_named_before_any_request(
     variables: str, problem: str, verdict: InProcess, sim: Simulator
 ) -> None:
     ran = verdict("github", **dict(variable.split("=") for variable in variables.split()))
-    assert (ran.exit_code, ran.outputs["status"], sim.calls) == (2, "bad_input", [])
+    assert ran.exit_code == 2
+    assert ran.outputs["status"] == "bad_input"
+    assert sim.calls == []
     assert sum(problem in line for line in ran.errors) == 1
     assert ran.outputs["vulnerability_count"] == ""
 

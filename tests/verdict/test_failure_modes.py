@@ -2,23 +2,32 @@
 
 import re
 import signal
+from collections.abc import Callable
 
 import pytest
 
-from tests.behaviour.test_failure_modes import VERDICT_ROWS, Case, Change, fault, kill, rules, show
-from tests.conftest import SOON, InProcess
+from tests.failure_modes import VERDICT_ROWS, Case, Change, fault, kill, rules, show
+from tests.harness import SOON, InProcess, Ran
 from tests.tools.simulator import Simulator, faults
 
-STATUSES = {0: "passed", 4: "not_found", 5: "refused", 6: "unreachable", 9: "failed", 10: "interrupted"}
-STATUSES |= {11: "unfinished", 12: "not_tested", 143: "interrupted"}
+STATUSES = {
+    "4": "not_found",
+    "5": "refused",
+    "6": "unreachable",
+    "9": "failed",
+    "10": "interrupted",
+    "11": "unfinished",
+    "12": "not_tested",
+    "143": "interrupted",
+}
 
 
 def vulns(*threats: int) -> Change:
     return rules(vulns=[{"id": number, "threat": threat} for number, threat in enumerate(threats)])
 
 
-def copying(*changes: Change, says: str, record: str = "9058") -> Case:
-    return Case(*changes, says=says, FAST_VERDICT_COPY="true", TEST_RECORD_ID=record)
+def copying(*changes: Change, says: str, record: str = "9058", copies: int = 1) -> Case:
+    return Case(*changes, says=says, copies=copies, FAST_VERDICT_COPY="true", TEST_RECORD_ID=record)
 
 
 def abort(step: InProcess, sim: Simulator, patch: pytest.MonkeyPatch) -> None:
@@ -35,7 +44,9 @@ CASES = {
     "the API calls the run failed and names no vulnerability": Case(
         show(state="failed"), says="names no vulnerability"
     ),
-    "the run was aborted, by hand or by another run on the node": Case(abort, says="was aborted"),
+    "the run was aborted, by hand or by another run on the node": Case(
+        abort, says="was aborted", aborted=[5080]
+    ),
     "the tests are not done at the deadline": Case(rules(test_seconds=9999), says="the run goes on"),
     "the run is in a state that nobody knows": Case(show(state="dormant"), says="dormant, 5 of 5 baselines"),
     "the run passed, but nothing was tested": Case(
@@ -58,6 +69,7 @@ CASES = {
         fault(faults.answer(423), "POST"),
         fault(faults.answer(429, headers={"Retry-After": "7"}), "POST", 2),
         says="HTTP 423; retrying(.|\n)*HTTP 429; retrying in 7.0 s",
+        copies=4,
     ),
     "the answer to the copy is lost": copying(fault(faults.reset_after(), "POST"), says="may be running"),
     "the record is empty or still being recorded": copying(
@@ -72,28 +84,48 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("row", "action", "code"), VERDICT_ROWS, ids=[row for row, _, _ in VERDICT_ROWS])
-def test_the_step_does_what_the_page_says(  # noqa: PLR0913, PLR0917 - columns and fixtures
-    row: str, action: str, code: str, verdict: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    case = CASES[row]
-    sim.state.clock = verdict.clock.monotonic
-    sim.state.rules.test_seconds = 20
-    sim.state.find("5080").node = ""  # that of the token, on which a copy would abort it
-    sim.state.stop("5080")
-    verdict.clock.now += 1
-    for change in case.changes:
-        change(verdict, sim, monkeypatch)
-    ran = verdict("github", FAST_VERDICT_TIMEOUT="600", **case.env)
+@pytest.fixture
+def run_row(verdict: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Ran]:
+    """Runs the case of a row, of which these things are true whatever its exit code."""
+
+    def run(row: str) -> Ran:
+        case = CASES[row]
+        sim.state.clock = verdict.clock.monotonic
+        sim.state.rules.test_seconds = 20
+        sim.state.find("5080").node = ""  # that of the token, on which a copy would abort it
+        sim.state.stop("5080")
+        verdict.clock.now += 1
+        for change in case.changes:
+            change(verdict, sim, monkeypatch)
+        ran = verdict("github", FAST_VERDICT_TIMEOUT="600", **case.env)
+        assert re.search(case.says, ran.log)
+        assert sim.calls.count("POST /v1/test_run") == case.copies
+        assert [run.id for run in sim.state.runs.values() if run.interrupted] == [*case.aborted]
+        assert ran.seconds < SOON
+        return ran
+
+    return run
+
+
+@pytest.mark.parametrize("row", [row for row, _, code in VERDICT_ROWS if code == "0"])
+def test_the_step_succeeds_where_the_page_says_so(row: str, run_row: Callable[[str], Ran]) -> None:
+    ran = run_row(row)
+    assert ran.exit_code == 0
+    assert ran.status == "passed"
+    assert ran.errors == []
+
+
+@pytest.mark.parametrize(("row", "code"), [(row, code) for row, _, code in VERDICT_ROWS if code != "0"])
+def test_the_step_fails_where_the_page_says_so(row: str, code: str, run_row: Callable[[str], Ran]) -> None:
+    ran = run_row(row)
     assert ran.exit_code == int(code)
-    assert re.search(case.says, ran.log)
-    assert ran.outputs["status"] == STATUSES[int(code)]
-    assert bool(ran.errors) == (code != "0")
-    assert "retries" not in action or "retrying in" in ran.log
-    assert sum(call == "POST /v1/test_run" for call in sim.calls) <= 1 + 3 * ("turned away" in row)
-    interrupted = [run.id for run in sim.state.runs.values() if run.interrupted]
-    assert bool(interrupted) == ("was aborted" in row)
-    assert ran.seconds < SOON
+    assert ran.status == STATUSES[code]
+    assert ran.errors != []
+
+
+@pytest.mark.parametrize("row", [row for row, action, _ in VERDICT_ROWS if "retries" in action])
+def test_the_step_retries_where_the_page_says_so(row: str, run_row: Callable[[str], Ran]) -> None:
+    assert "retrying in" in run_row(row).log
 
 
 def test_every_case_has_a_row_on_the_page() -> None:

@@ -5,40 +5,28 @@ from signal import SIGTERM
 
 import pytest
 
-from tests.conftest import LOOK, AsProcess, InProcess
+from tests.harness import LOOK, AsProcess, InProcess
+from tests.plans import FAILED, GOING, INFO, TESTED, XSS, plan
 from tests.tools.simulator import Simulator, faults
 from tests.tools.simulator.state import View
-
-GOING: View = {"state": "running", "baseline_check_all_terminated_count": 2}
-TESTED: View = {
-    "state": "passed",
-    "baseline_check_all_terminated_count": 5,
-    "baseline_check_passed_count": 5,
-    "baseline_check_fail_count": 0,
-}
-XSS = {"id": 7, "threat": 70, "code": "xss", "type": "Cross-site scripting"}
-INFO = {"id": 8, "threat": 20, "code": "info", "type": "Information exposure"}
-
-
-def plan(sim: Simulator, *views: View, run: int = 5080) -> None:
-    """Let each look at the run see the next of these; the last one stays."""
-    for number, view in enumerate(views, start=1):
-        body = {"id": run, "test_record_id": 9058, "baseline_count": 5, "node_active": True, "vulns": []}
-        sim.faults.add(faults.envelope(200, body | view), "GET", None if number == len(views) else 1, run)
 
 
 def test_the_step_waits_until_the_tests_have_passed(verdict: InProcess, sim: Simulator) -> None:
     states: list[View] = [{"state": state} for state in ("cloning", "paused", "never_heard_of", 5)]
     plan(sim, GOING, *states, TESTED)
     ran = verdict("github")
-    assert (ran.exit_code, ran.errors) == (0, [])
-    assert sim.calls == [LOOK] * 6
-    assert verdict.clock.slept == [15] * 5
+    assert ran.exit_code == 0
+    assert ran.errors == []
+    assert sim.calls == [LOOK, LOOK, LOOK, LOOK, LOOK, LOOK]
+    assert verdict.clock.slept == [15, 15, 15, 15, 15]
     assert ran.outputs["status"] == "passed"
     assert ran.outputs["test_run_id"] == "5080"
-    assert (ran.outputs["vulnerability_count"], ran.outputs["vulnerabilities"]) == ("0", "[]")
+    assert ran.outputs["vulnerability_count"] == "0"
+    assert ran.outputs["vulnerabilities"] == "[]"
     (result,) = ran.results
-    assert (result["state"], result["test_record_id"], result["passed_count"]) == ("passed", "9058", 5)
+    assert result["state"] == "passed"
+    assert result["test_record_id"] == "9058"
+    assert result["passed_count"] == 5
     assert "test run 5080: passed, 5 baselines" in ran.log
 
 
@@ -61,14 +49,25 @@ def test_a_line_of_progress_comes_every_30_seconds(verdict: InProcess, sim: Simu
     assert sum(verdict.clock.slept) == 92
 
 
-@pytest.mark.parametrize(
-    ("inactive", "warned"), [([1] * 5, 1), ([1] * 12, 1), ([1, 1, 1, 0] * 3, 0), ([0] * 9, 0)]
-)
+INACTIVE = "warning: test run 5080: no FAST node is active"
+
+
+@pytest.mark.parametrize("looks", [5, 12])
 def test_a_minute_without_an_active_node_gets_one_warning(
-    inactive: list[int], warned: int, verdict: InProcess, sim: Simulator
+    looks: int, verdict: InProcess, sim: Simulator
 ) -> None:
-    plan(sim, *({**GOING, "node_active": not node} for node in inactive), TESTED)
-    assert verdict().stderr.count("warning: test run 5080: no FAST node is active") == warned
+    plan(sim, *[{**GOING, "node_active": False}] * looks, TESTED)
+    assert verdict().stderr.count(INACTIVE) == 1
+
+
+@pytest.mark.parametrize(
+    "active", [[False, False, False, True] * 3, [True] * 9], ids=["now and then", "always"]
+)
+def test_a_node_that_is_active_at_least_once_a_minute_gets_no_warning(
+    active: list[bool], verdict: InProcess, sim: Simulator
+) -> None:
+    plan(sim, *({**GOING, "node_active": value} for value in active), TESTED)
+    assert INACTIVE not in verdict().stderr
 
 
 def test_a_run_that_goes_on_beyond_the_timeout_is_unfinished(verdict: InProcess, sim: Simulator) -> None:
@@ -91,44 +90,75 @@ def test_a_run_that_is_still_recording_is_to_be_stopped_first(verdict: InProcess
     )
 
 
-FAILED: View = {**TESTED, "state": "failed", "baseline_check_fail_count": 1}
+@pytest.mark.parametrize(
+    ("view", "min_threat"),
+    [({**FAILED, "vulns": [INFO, XSS]}, "71"), ({**TESTED, "baseline_check_tech_fail_count": 4}, "1")],
+)
+def test_tests_that_found_nothing_that_counts_are_a_success(
+    view: View, min_threat: str, verdict: InProcess, sim: Simulator
+) -> None:
+    plan(sim, view)
+    ran = verdict("github", FAST_VERDICT_MIN_THREAT=min_threat)
+    assert ran.exit_code == 0
+    assert ran.status == "passed"
+    assert ran.errors == []
+
+
 UNTESTED: View = {**TESTED, "baseline_check_passed_count": 0}
-VERDICTS: list[tuple[View, int, int, str]] = [
-    ({"state": "interrupted", "vulns": [XSS]}, 1, 10, "the run was aborted, by hand or because another run"),
-    ({**FAILED, "vulns": [INFO, XSS]}, 1, 9, "2 vulnerabilities found: Cross-site scripting (threat 70), "),
-    ({**FAILED, "vulns": [INFO, XSS]}, 50, 9, "1 vulnerability found: Cross-site scripting (threat 70)"),
-    ({**FAILED, "vulns": [INFO, XSS]}, 71, 0, ""),
-    ({**FAILED, "vulns": [{"code": "xss"}]}, 100, 9, "1 vulnerability found: xss (threat unknown)"),
-    ({**FAILED, "vulns": []}, 100, 9, "the API names no vulnerability"),
-    ({**TESTED, "vulns": "many"}, 1, 9, "1 vulnerability found: unknown (threat unknown)"),
-    ({**TESTED, "vulns": {"1": XSS}}, 1, 9, "1 vulnerability found: Cross-site scripting (threat 70)"),
-    ({**TESTED, "vulns": [XSS]}, 1, 9, "1 vulnerability found"),
-    ({**UNTESTED, "baseline_count": 0}, 1, 12, "nothing was tested (0 baselines, 0 failed technically)"),
-    ({**UNTESTED, "baseline_check_tech_fail_count": 5}, 1, 12, "(5 baselines, 5 failed technically)"),
-    ({**TESTED, "baseline_check_tech_fail_count": 5}, 1, 12, "(5 baselines, 5 failed technically)"),
-    ({**TESTED, "baseline_check_tech_fail_count": 4}, 1, 0, ""),
-    ({**UNTESTED, "vulns": [XSS]}, 1, 9, "1 vulnerability found"),
-    ({"state": "passed", "baseline_count": 0}, 1, 12, "nothing was tested (0 baselines"),
-    ({"state": "passed", "baseline_check_passed_count": 0}, 1, 12, "nothing was tested"),
-    (
-        {"state": "passed", "baseline_count": None, "baseline_check_tech_fail_count": 1},
-        1,
-        12,
-        "1 failed tech",
-    ),
+# What the API says, min_threat, and words of the error.
+VULNERABLE: list[tuple[View, str, str]] = [
+    ({**FAILED, "vulns": [INFO, XSS]}, "1", "2 vulnerabilities found: Cross-site scripting (threat 70), "),
+    ({**FAILED, "vulns": [INFO, XSS]}, "50", "1 vulnerability found: Cross-site scripting (threat 70)"),
+    ({**FAILED, "vulns": [{"code": "xss"}]}, "100", "1 vulnerability found: xss (threat unknown)"),
+    ({**FAILED, "vulns": []}, "100", "the API names no vulnerability"),
+    ({**TESTED, "vulns": "many"}, "1", "1 vulnerability found: unknown (threat unknown)"),
+    ({**TESTED, "vulns": {"1": XSS}}, "1", "1 vulnerability found: Cross-site scripting (threat 70)"),
+    ({**TESTED, "vulns": [XSS]}, "1", "1 vulnerability found"),
+    ({**UNTESTED, "vulns": [XSS]}, "1", "1 vulnerability found"),
 ]
 
 
-@pytest.mark.parametrize("case", VERDICTS)
-def test_the_end_of_the_tests_decides_the_exit_code(
-    case: tuple[View, int, int, str], verdict: InProcess, sim: Simulator
+@pytest.mark.parametrize(("view", "min_threat", "words"), VULNERABLE)
+def test_vulnerabilities_fail_the_step(
+    view: View, min_threat: str, words: str, verdict: InProcess, sim: Simulator
 ) -> None:
-    view, min_threat, exit_code, error = case
     plan(sim, view)
-    ran = verdict("github", FAST_VERDICT_MIN_THREAT=str(min_threat))
-    assert ran.exit_code == exit_code
-    assert ran.outputs["status"] == {0: "passed", 9: "failed", 10: "interrupted", 12: "not_tested"}[exit_code]
-    assert [error in line for line in ran.errors] == ([True] if error else [])
+    ran = verdict("github", FAST_VERDICT_MIN_THREAT=min_threat)
+    assert ran.exit_code == 9
+    assert ran.status == "failed"
+    (error,) = ran.errors
+    assert words in error
+
+
+NOT_TESTED: list[tuple[View, str]] = [
+    ({**UNTESTED, "baseline_count": 0}, "nothing was tested (0 baselines, 0 failed technically)"),
+    ({**UNTESTED, "baseline_check_tech_fail_count": 5}, "(5 baselines, 5 failed technically)"),
+    ({**TESTED, "baseline_check_tech_fail_count": 5}, "(5 baselines, 5 failed technically)"),
+    ({"state": "passed", "baseline_count": 0}, "nothing was tested (0 baselines"),
+    ({"state": "passed", "baseline_check_passed_count": 0}, "nothing was tested"),
+    ({"state": "passed", "baseline_count": None, "baseline_check_tech_fail_count": 1}, "1 failed tech"),
+]
+
+
+@pytest.mark.parametrize(("view", "words"), NOT_TESTED)
+def test_a_run_that_tested_nothing_fails_the_step(
+    view: View, words: str, verdict: InProcess, sim: Simulator
+) -> None:
+    plan(sim, view)
+    ran = verdict("github")
+    assert ran.exit_code == 12
+    assert ran.status == "not_tested"
+    (error,) = ran.errors
+    assert words in error
+
+
+def test_an_aborted_run_fails_the_step_whatever_it_found(verdict: InProcess, sim: Simulator) -> None:
+    plan(sim, {"state": "interrupted", "vulns": [XSS]})
+    ran = verdict("github")
+    assert ran.exit_code == 10
+    assert ran.status == "interrupted"
+    (error,) = ran.errors
+    assert "the run was aborted, by hand or because another run" in error
 
 
 def test_several_runs_are_waited_for_at_the_same_time(verdict: InProcess, sim: Simulator) -> None:
@@ -150,7 +180,8 @@ def test_an_hour_of_failing_polls_is_survived(code: int, verdict: InProcess, sim
     sim.faults.add(faults.answer(code), "GET", 350)
     plan(sim, TESTED)
     ran = verdict(FAST_VERDICT_TIMEOUT="7200")
-    assert (ran.exit_code, ran.errors) == (0, [])
+    assert ran.exit_code == 0
+    assert ran.errors == []
     assert sum(verdict.clock.slept) > 3400
 
 

@@ -1,4 +1,4 @@
-"""A fork that puts its own name in place of OWNER passes the checks."""
+"""A fork that puts its own name in place of OWNER passes the checks: `make fork`."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import copy_project
+from tests.harness import copy_project
 
 # The tests that read files in which the name occurs; what is valid for a CI system does not depend on it.
 TESTS = ["tests/scripts", "tests/test_contract.py", "tests/test_examples.py", "tests/test_readme.py"]

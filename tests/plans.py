@@ -1,0 +1,22 @@
+"""What the API says of a run, from one look to the next, while its security tests go on."""
+
+from tests.tools.simulator import Simulator, faults
+from tests.tools.simulator.state import View
+
+GOING: View = {"state": "running", "baseline_check_all_terminated_count": 2}
+TESTED: View = {
+    "state": "passed",
+    "baseline_check_all_terminated_count": 5,
+    "baseline_check_passed_count": 5,
+    "baseline_check_fail_count": 0,
+}
+FAILED: View = {**TESTED, "state": "failed", "baseline_check_fail_count": 1}
+XSS = {"id": 7, "threat": 70, "code": "xss", "type": "Cross-site scripting"}
+INFO = {"id": 8, "threat": 20, "code": "info", "type": "Information exposure"}
+
+
+def plan(sim: Simulator, *views: View, run: int = 5080) -> None:
+    """Let each look at the run see the next of these; the last one stays."""
+    for number, view in enumerate(views, start=1):
+        body = {"id": run, "test_record_id": 9058, "baseline_count": 5, "node_active": True, "vulns": []}
+        sim.faults.add(faults.envelope(200, body | view), "GET", None if number == len(views) else 1, run)
