@@ -1,5 +1,8 @@
 # Any image with Python 3.11 or newer, pip and /bin/sh works: from a mirror, a hardened one, another distribution.
-ARG PYTHON_IMAGE=python:3.14-alpine
+ARG PYTHON_IMAGE=python
+
+# Not in the ARG, where Dependabot does not see it. BuildKit skips this stage if PYTHON_IMAGE is another image.
+FROM python:3.14-alpine AS python
 
 FROM ${PYTHON_IMAGE} AS build
 # For a package mirror. A certificate for PIP_CERT must be in the base image.
