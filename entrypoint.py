@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the container starts: the stop step, or with the argument `verdict` the verdict step."""
+"""What the container starts: the step that its name says, or the first argument, or else the stop step."""
 
 import os
 import signal
@@ -10,11 +10,15 @@ if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: os._exit(128 + number))
 
-    arguments = sys.argv[1:]
-    if arguments[:1] == ["verdict"]:
+    command, *arguments = sys.argv
+    command = os.path.basename(command)  # noqa: PTH119 - pathlib would be an import more
+    if command == "fast-verdict" or arguments[:1] == ["verdict"]:
         from wallarm_fast.verdict.step import main
 
-        del arguments[0]
+        if command != "fast-verdict":
+            del arguments[0]
+    elif command == "start-recording":
+        sys.exit("error: there is no such step yet")
     else:
         from wallarm_fast.stop.step import main
 
