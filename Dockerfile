@@ -1,5 +1,8 @@
 # Any image with Python 3.11 or newer, pip and /bin/sh works: from a mirror, a hardened one, another distribution.
-ARG PYTHON_IMAGE=python:3.14-alpine
+ARG PYTHON_IMAGE=python
+
+# Not in the ARG, where Dependabot does not see it. BuildKit skips this stage if PYTHON_IMAGE is another image.
+FROM python:3.14-alpine AS python
 
 FROM ${PYTHON_IMAGE} AS build
 # For a package mirror. A certificate for PIP_CERT must be in the base image.
@@ -17,19 +20,25 @@ RUN python3 -m venv --without-pip . \
  && find bin -type f -delete \
  && rm -r include lib/python*/site-packages/yaml/_yaml.* \
  && find lib -type d -name tests -prune -exec rm -r {} +
-COPY LICENSE entrypoint.py ./
+COPY LICENSE ./
 # `python -I` does not look next to the script, so the package goes where the libraries are.
 COPY wallarm_fast /tmp/wallarm_fast
 RUN mv /tmp/wallarm_fast lib/python*/site-packages/ \
- && bin/python -m compileall -q --invalidation-mode unchecked-hash lib \
- && run='exec /opt/wallarm-fast/bin/python -I /opt/wallarm-fast/entrypoint.py' \
- && printf '#!/bin/sh\n%s "$@"\n' "$run" >/usr/local/bin/stop-recording \
- && printf '#!/bin/sh\n%s verdict "$@"\n' "$run" >/usr/local/bin/fast-verdict \
- && chmod 755 /usr/local/bin/stop-recording /usr/local/bin/fast-verdict
+ && bin/python -m compileall -q --invalidation-mode unchecked-hash lib
+# Every command is the same script, which looks at the name it is started by. The kernel starts the interpreter, since
+# a shell in between would drop variables with a dash, such as INPUT_TEST-RUN-ID. The path of the interpreter is
+# absolute because the PATH of a job reaches the container; -I keeps PYTHON* variables and the working directory out.
+COPY entrypoint.py /tmp/
+RUN sed -i '1s|.*|#!/opt/wallarm-fast/bin/python -I|' /tmp/entrypoint.py \
+ && chmod 755 /tmp/entrypoint.py \
+ && mkdir /commands \
+ && for name in start-recording stop-recording fast-verdict; do \
+      cp /tmp/entrypoint.py "/commands/$name" || exit; \
+    done
 
 FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/wallarm-fast /opt/wallarm-fast
-COPY --from=build /usr/local/bin/stop-recording /usr/local/bin/fast-verdict /usr/local/bin/
+COPY --from=build /commands /usr/local/bin
 # Base images ship the standard library without bytecode. This writes it for the modules that the steps import,
 # so that they are not compiled at every start.
 RUN ["/opt/wallarm-fast/bin/python", "-I", "-c", "import wallarm_fast.stop.step, wallarm_fast.verdict.step, wallarm_fast.platforms.github, wallarm_fast.platforms.gitlab, xml.etree.ElementTree"]
@@ -38,7 +47,7 @@ ARG VERSION=0.0.0
 ARG REVISION=unknown
 ARG SOURCE=https://github.com/OWNER/wallarm-fast-stop-recording
 LABEL org.opencontainers.image.title="wallarm-fast-stop-recording" \
-      org.opencontainers.image.description="CI/CD steps that stop recording the baseline requests of a Wallarm FAST test run and wait for its security tests" \
+      org.opencontainers.image.description="CI/CD steps for Wallarm FAST: start and stop a recording, wait for the security tests" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.version="${VERSION}" \
@@ -47,7 +56,5 @@ LABEL org.opencontainers.image.title="wallarm-fast-stop-recording" \
 # No USER: only root can be sure to write the output files that GitHub's runner mounts, and GitHub's
 # documentation asks for root. The code runs as any user that can write its output files.
 #
-# No ENTRYPOINT: GitHub and `docker run` start CMD, GitLab's runner starts its own `sh`. The path of the
-# interpreter is absolute because the PATH of a job reaches the container; -I keeps PYTHON* variables and the
-# working directory out.
-CMD ["/opt/wallarm-fast/bin/python", "-I", "/opt/wallarm-fast/entrypoint.py"]
+# No ENTRYPOINT: GitHub and `docker run` start CMD, GitLab's runner starts its own `sh`.
+CMD ["/usr/local/bin/stop-recording"]

@@ -46,6 +46,7 @@ lint: setup ## check style, types, schemas, workflows, scripts and the Dockerfil
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python scripts/docs.py --check
+	$(BIN)/complexipy wallarm_fast --max-complexity-allowed 17 --failed --plain
 	$(BIN)/shellcheck .ci/run tests/self_test/*.sh
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml */action.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml

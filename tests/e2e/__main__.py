@@ -10,8 +10,9 @@ import pytest
 from tests.e2e import bench_container
 from tests.e2e.engine import ROOT, STEP_IMAGE, EngineError, build_images, running_engine
 
+# A line per test at the end, and all output of those that fail.
+_PYTEST = ["--override-ini=addopts=--strict-markers --strict-config", "--quiet", "-rfEp", "--timeout=600"]
 # The tests of a runner share what they install, so each file has a process of its own. They mostly wait.
-_PYTEST = ["--override-ini=addopts=--strict-markers --strict-config", "-rP", "--timeout=600"]
 _PYTEST += ["--numprocesses=4", "--dist=loadfile", str(ROOT / "tests/e2e")]
 
 

@@ -1,20 +1,22 @@
 """A container engine and the images that the tests need: those there are, or else made here."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".build"
 STEP_IMAGE = "wallarm-fast-stop-recording:e2e"
 RUNNER_IMAGE = "wallarm-fast-e2e-runner:local"
-BASE_IMAGE = "python:3.14-alpine"  # the Dockerfile's own default
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+(BASE_IMAGE,) = re.findall("(?m)^FROM (.+) AS python$", DOCKERFILE)
 STAND_IN_IMAGE = "wallarm-fast-e2e-stand-in:local"
 _STAND_IN_PACKAGES = "python3,python3-pip,python3-venv,ca-certificates,bash,curl,jq,rsync"
 _ENGINE_STARTS_IN = _ENGINE_STOPS_IN = 60.0
@@ -48,7 +50,9 @@ class Docker:
     def build(self, context: Path, tag: str, **arguments: str) -> None:
         """Build a folder's Dockerfile, with the host's network: our own engine has no other."""
         options = [f"--build-arg={name}={value}" for name, value in arguments.items()]
-        self("build", "--network=host", f"--tag={tag}", *options, context)
+        # Without BuildKit, a stage that is not used is built as well, and its base pulled.
+        docker = replace(self, environ={**self.environ, "DOCKER_BUILDKIT": "1"})
+        docker("build", "--network=host", f"--tag={tag}", *options, context)
 
 
 @contextmanager

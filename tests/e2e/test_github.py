@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.engine import BASE_IMAGE, RUNNER_IMAGE, Docker
+from tests.e2e.engine import BASE_IMAGE, DOCKERFILE, RUNNER_IMAGE, Docker
 from tests.e2e.pipelines import BOTH_PASSED, Authority, Runs, as_used, git, run
 from tests.harness import TOKEN, copy_project
 from tests.tools.simulator import Simulator
@@ -23,8 +23,7 @@ def action(base: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """This repository as a runner gets it, with the base as default: act cannot pass a build argument."""
     folder = tmp_path_factory.mktemp("action")
     copy_project(folder)
-    text = (folder / "Dockerfile").read_text()
-    (folder / "Dockerfile").write_text(text.replace(f"IMAGE={BASE_IMAGE}", f"IMAGE={base}"))
+    (folder / "Dockerfile").write_text(DOCKERFILE.replace(f"FROM {BASE_IMAGE} ", f"FROM {base} "))
     return folder
 
 

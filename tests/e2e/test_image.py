@@ -12,6 +12,7 @@ from tests.e2e.engine import STEP_IMAGE, Docker
 from tests.e2e.pipelines import Completed, Container
 from tests.harness import SOON, TOKEN, wait_until
 from tests.tools.simulator import Simulator
+from wallarm_fast import __version__
 
 VERDICT = "FAST_VERDICT_STATUS=not_tested\nVERDICT_TEST_RUN_ID=5080\nVULNERABILITY_COUNT=0\n"
 SUCCESS = "TEST_RECORD_ID=9058\nTEST_RECORD_IDS=9058\nSTOP_RECORDING_STATUS=stopped\n"
@@ -44,7 +45,7 @@ def test_the_image_adds_at_most_ten_megabytes_to_its_base(docker: Docker, base: 
 
 def test_the_image_adds_only_its_folder_the_commands_and_bytecode(added: set[str]) -> None:
     ours = re.compile(r"/opt/wallarm-fast/.*|.*/__pycache__/[^/]+\.pyc")
-    commands = {"/usr/local/bin/stop-recording", "/usr/local/bin/fast-verdict"}
+    commands = {f"/usr/local/bin/{name}" for name in ("start-recording", "stop-recording", "fast-verdict")}
     assert {path for path in added if not ours.fullmatch(path)} == commands
     useless = re.compile(r"/(pip|setuptools|wheel|ensurepip|tests?|\.cache|gcc|include)(/|$|[-.]\d)")
     assert not [path for path in added if useless.search(path)]
@@ -92,6 +93,19 @@ def test_without_a_network_it_fails_without_a_traceback(docker: Docker) -> None:
     assert done.returncode == 6
     assert "error: test run 5080: no connection" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["stop-recording", "fast-verdict"])
+def test_each_command_is_the_step_of_its_name(docker: Docker, command: str) -> None:
+    done = docker("run", "--rm", "--network=none", STEP_IMAGE, command, "--version")
+    assert done.stdout == f"{command} {__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["", "stop-recording", "fast-verdict"])
+def test_an_input_whose_name_has_dashes_is_read(step: Step, command: str) -> None:
+    done = step(command=command, TEST_RUN_ID="", **{"INPUT_TEST-RUN-ID": "none"})
+    assert done.returncode == 4
+    assert "error: test run none: " in done.stderr
 
 
 @pytest.mark.parametrize("command", ["", "/usr/local/bin/stop-recording"])
