@@ -37,7 +37,7 @@ def main() -> None:
             run = api.get(f"/v1/test_run/{run['id']}").raise_for_status().json()["body"]
         print("the node is ready; the tests send 5 requests through it")
         for number in range(5):
-            api.get(f"/node/{number}")
+            httpx.get(f"http://app.example/{number}", proxy=simulator.url).raise_for_status()
         refused = api.post("/v1/test_run", json={"name": "copy", "test_record_id": run["test_record_id"]})
         error = refused.json()["body"]["test_record_id"]["error"]
         print(f"copying the run now is refused: HTTP {refused.status_code}, {error}")

@@ -26,6 +26,11 @@ def ask(sim: Simulator, call: str, token: str = TOKEN, **body: object) -> tuple[
     return answer.status_code, answer.json()["body"]
 
 
+def send_through(sim: Simulator) -> None:
+    """Send a request to some application, with the simulator as its proxy."""
+    assert httpx.get("http://app.example/", proxy=sim.url).status_code == 200
+
+
 def test_a_run_records_until_it_is_stopped_and_loses_what_arrives_later() -> None:
     clock = FakeClock()
     with Simulator(clock=clock.monotonic, baselines=3, arrival_seconds=3, stop_delay=1) as sim:
@@ -70,18 +75,58 @@ def test_a_new_run_aborts_the_run_that_is_in_progress_on_its_node_and_no_other(b
     def states() -> list[tuple[str, bool]]:
         return [(run["state"], run["recording"]) for run in ask(sim, "GET /v1/test_run")[1]]
 
-    with Simulator(baselines=1) as sim:
-        for node in ("one", "other"):
-            ask(sim, CREATE, name="before", build_id=node)
+    with Simulator(baselines=1, other_tokens=["token_other"]) as sim:
+        for token in (TOKEN, "token_other"):
+            ask(sim, CREATE, token, name="before")
         ask(sim, STOP)
-        ask(sim, CREATE, build_id="one", **body)
+        ask(sim, CREATE, **body)
         assert states()[:2] == [("interrupted", False), ("running", True)]
-        ask(sim, CREATE, name="next", build_id="other")
+        ask(sim, CREATE, "token_other", name="next")
         assert states()[1] == ("interrupted", False)
         ask(sim, STOP.replace("5080", "5083"))
         sim.state.rules.test_seconds = 0
-        ask(sim, CREATE, name="last", build_id="other")
+        ask(sim, CREATE, "token_other", name="last")
         assert states()[3] == ("passed", False)
+
+
+def test_the_tokens_of_an_account_may_stop_each_other_s_runs_and_no_other_token_may() -> None:
+    with Simulator(other_tokens=["token_other"]) as sim:
+        ask(sim, CREATE, name="demo")
+        assert ask(sim, STOP, "token_of_nobody") == (403, "User not authenticated")
+        assert ask(sim, STOP, "token_other")[1]["recording"] is False
+
+
+def test_a_second_container_of_a_node_aborts_its_run_and_the_first_does_not() -> None:
+    with Simulator(node_active=False, other_tokens=["token_other"]) as sim:
+        run = ask(sim, CREATE, name="demo")[1]
+        assert (run["node_active"], run["ready_for_recording"]) == (False, False)
+        assert ask(sim, "POST /node") == (200, {})
+        run = ask(sim, LOOK)[1]
+        assert (run["node_active"], run["ready_for_recording"]) == (True, True)
+        ask(sim, "POST /node", "token_other")
+        assert ask(sim, LOOK)[1]["state"] == "running"
+        ask(sim, "POST /node")
+        run = ask(sim, LOOK)[1]
+        assert (run["state"], run["recording"]) == ("interrupted", False)
+
+
+def test_fields_may_be_missing_from_an_answer_or_null() -> None:
+    null = {"ready_for_recording": None}
+    with Simulator(omit_in_create=["node_active"], omit_in_get=["recording"], overrides=null) as sim:
+        created = ask(sim, CREATE, name="demo")[1]
+        assert "node_active" not in created
+        assert created["recording"] is True
+        assert created["ready_for_recording"] is None
+        run = ask(sim, LOOK)[1]
+        assert "recording" not in run
+        assert run["node_active"] is True
+        assert run["ready_for_recording"] is None
+
+
+def test_a_run_remembers_what_it_was_made_of() -> None:
+    with Simulator() as sim:
+        ask(sim, CREATE, name="demo", rps=10, test_record_name="baselines")
+        assert sim.state.find(5080).request == {"name": "demo", "rps": 10, "test_record_name": "baselines"}
 
 
 def test_requests_through_the_node_are_baselines_once_it_is_ready_and_are_then_tested() -> None:
@@ -91,14 +136,13 @@ def test_requests_through_the_node_are_baselines_once_it_is_ready_and_are_then_t
     ) as sim:
         sim.state.rules.vulns = [{"id": 1, "threat": 80, "code": "WLRM-1", "type": "xss"}]
         ask(sim, CREATE, name="demo")
-        ask(sim, "GET /node/early", token="")
+        send_through(sim)
         assert ask(sim, LOOK)[1]["ready_for_recording"] is False
         clock.now += 60
         run = ask(sim, LOOK)[1]
-        assert run["ready_for_recording"] is True
-        assert run["baseline_count"] == 0
-        ask(sim, "GET /node/one", token="")
-        ask(sim, "GET /node/two", token="")
+        assert (run["ready_for_recording"], run["baseline_count"]) == (True, 0)
+        send_through(sim)
+        send_through(sim)
         clock.now += 1
         run = ask(sim, STOP)[1]
         assert run["state"] == "running"

@@ -21,7 +21,8 @@ def main() -> None:
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--port", type=int, default=0, help="default: any free port")
-    add("--token", default="token_Qwe12345", help="the only token that is accepted")
+    add("--token", default="token_Qwe12345", help="token of the FAST node")
+    add("--other-tokens", nargs="*", default=[], help="tokens of more nodes of the account")
     add("--baselines", type=int, default=0, help="baselines that each new run records")
     add("--test-seconds", type=float, default=math.inf, help="until the tests are done; default: endless")
     add("--latency", type=float, default=0.0, help="seconds before each answer")

@@ -7,7 +7,7 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -66,12 +66,17 @@ class Exchange:
 
 
 class Simulator(ThreadingServer):
-    """The API. `latency` is in real seconds, before each answer."""
+    """The API, and as a forward proxy also the FAST node of `token`.
+
+    Each token is one node of the account, whose tokens may all see and stop all its runs. `latency` is in
+    real seconds, before each answer.
+    """
 
     def __init__(  # noqa: PLR0913 - each is a property of the server that a test may set
         self,
         *,
         token: str = "token_Qwe12345",
+        other_tokens: Sequence[str] = (),
         tls: ssl.SSLContext | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -80,7 +85,7 @@ class Simulator(ThreadingServer):
         log: Callable[[str], object] = lambda line: None,
         **rules: Any,  # noqa: ANN401 - Rules checks their names
     ) -> None:
-        self.token, self.tls = token, tls
+        self.token, self.tokens, self.tls = token, [token, *other_tokens], tls
         self.latency, self.log = latency, log
         self.state = State(Rules(**rules), clock)
         self.faults = Faults()
@@ -115,26 +120,35 @@ class Simulator(ThreadingServer):
         true_answer = None if fault else exchange.act()
         with self._lock:  # before the answer, so that whoever has that finds the line
             outcome = true_answer[0] if true_answer else "fault"
-            self.log(f"{request.method} {request.path} {outcome}".replace(self.token, "***"))
+            line = f"{request.method} {request.path} {outcome}"
+            for token in self.tokens:
+                line = line.replace(token, "***")
+            self.log(line)
         if fault:
             fault(exchange)
         elif true_answer:
             exchange.answer(*true_answer)
 
-    def perform(self, request: Request) -> tuple[int, object]:  # noqa: C901, PLR0911 - a line for each call
+    def perform(  # noqa: C901, PLR0911, PLR0912 - a line for each call
+        self, request: Request
+    ) -> tuple[int, object]:
         """Do what a request asks; return status and body of the envelope."""
         state, rules = self.state, self.state.rules
-        if request.path.startswith("/node/"):  # in place of the target, through the node as a proxy
-            state.send_through("")
+        token = request.headers.get("x-wallarmapi-token")
+        if request.path.startswith("http://"):  # through the node as a proxy, which answers for the target
+            state.send_through(token or self.token)
             return 200, {}
-        if request.headers.get("x-wallarmapi-token") != self.token:
+        if token not in self.tokens:
             return 403, "User not authenticated"
         try:
             match request.method, *request.path.partition("?")[0].strip("/").split("/"):
+                case "POST", "node":  # no call of the API: the container of a node says that it starts
+                    state.start_container(token)
+                    return 200, {}
                 case "GET", "v1", "test_run":
                     return 200, [state.get(run_id) for run_id in list(state.runs)]
                 case "POST", "v1", "test_run":
-                    return 201, self._create_run(request.body)
+                    return 201, self._create_run(request.body, node=token)
                 case "GET", "v1", "test_run", run_id:
                     return 200, state.get(run_id)
                 case "POST", "v1", "test_run", _, "action", "stop" if rules.stop_call_unknown:
@@ -153,19 +167,16 @@ class Simulator(ThreadingServer):
         except ValueError:
             return 400, {"error": "bad JSON"}
 
-    def _create_run(self, body: bytes) -> object:
-        """Create or copy a run on the node of the token, or that with the BUILD_ID in `build_id`.
-
-        The real API has no such field: nodes with a BUILD_ID create their runs themselves.
-        """
-        match fields := json.loads(body):
+    def _create_run(self, body: bytes, node: str) -> object:
+        match request := json.loads(body):
             case {"name": str(name), "test_record_id": str(record_id) | int(record_id)} if name:
-                run = self.state.copy_run(name, record_id, node=fields.get("build_id", ""))
+                run = self.state.copy_run(name, record_id, node)
             case {"name": str(name)} if name:
-                run = self.state.create_run(name, node=fields.get("build_id", ""))
+                run = self.state.create_run(name, node=node)
             case _:
                 raise ApiError(400, {"name": {"error": "required"}})
-        return self.state.get(run.id)
+        run.request = request
+        return self.state.get_created(run.id)
 
 
 class _Handler(BaseHTTPRequestHandler):

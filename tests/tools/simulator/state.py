@@ -27,9 +27,11 @@ class Rules:
     stop_delay: float = 0.0  # seconds from the stop call until `recording` is false
     record_id_delay: float = 0.0  # seconds until a new run names its test record
     omit_in_stop: Collection[str] = ()  # fields left out of the answer to a stop
+    omit_in_create: Collection[str] = ()  # the same, of the answer to a create or a copy
     omit_in_get: Collection[str] = ()
+    overrides: View = field(default_factory=dict)  # fields shown of every run instead of the true ones
     stop_call_unknown: Literal[404, 405] | None = None  # what the stop by run answers if the API lacks it
-    node_active: bool = True  # without an active node no run gets ready and no security test ends
+    node_active: bool = True  # a container runs: without one no run gets ready and no security test ends
     ready_delay: float = 0.0  # seconds until the node is ready to record a new run, or to test a copied one
     test_seconds: float = math.inf  # from the stop, or from when a copied run is ready, until its tests end
     vulns: Sequence[View] = ()  # what the security tests find
@@ -57,7 +59,10 @@ class Record:
 
 @dataclass
 class Run:
-    """A test run; `overrides` are fields that the API shows instead of the true ones."""
+    """A test run.
+
+    `overrides` are fields that the API shows instead of the true ones, `request` is what the run was made of.
+    """
 
     id: Id
     name: str
@@ -67,6 +72,7 @@ class Run:
     copied: bool = False
     interrupted: bool = False
     overrides: View = field(default_factory=dict)
+    request: View = field(default_factory=dict)
 
     @property
     def test_record_id(self) -> Id:
@@ -121,6 +127,12 @@ class State:
             since = now if since is None else since
             record.arrivals += [since + over * number / count for number in range(1, count + 1)]
 
+    def start_container(self, node: str) -> None:
+        """Start a container of the node. A second one aborts the run that is in progress."""
+        if self.rules.node_active:
+            self._abort_run_on(node)
+        self.rules.node_active = True
+
     def send_through(self, node: str) -> None:
         """Send a request through the node. It is a baseline if the node's run is ready for it, else lost."""
         for run in list(self.runs.values()):
@@ -154,6 +166,10 @@ class State:
     def get(self, run_id: Id) -> View:
         return self._view(self.find(run_id), self.rules.omit_in_get)
 
+    def get_created(self, run_id: Id) -> View:
+        """Return what the answer to a create shows of the run."""
+        return self._view(self.find(run_id), self.rules.omit_in_create)
+
     def find(self, run_id: Id) -> Run:
         if run := self.runs.get(str(run_id)):
             return run
@@ -161,12 +177,16 @@ class State:
 
     def _start(self, run: Run) -> Run:
         """Start the run on its node, which aborts the one that is in progress there."""
-        for other in list(self.runs.values()):
-            if other.node == run.node is not None and self.state_of(other) in {"cloning", "running"}:
-                other.interrupted = True
-                other.record.stopped_at = min(other.record.stopped_at, self.clock())
+        if run.node is not None:
+            self._abort_run_on(run.node)
         self.runs[str(run.id)] = run
         return run
+
+    def _abort_run_on(self, node: str) -> None:
+        for run in list(self.runs.values()):
+            if run.node == node and self.state_of(run) in {"cloning", "running"}:
+                run.interrupted = True
+                run.record.stopped_at = min(run.record.stopped_at, self.clock())
 
     def _tests_end_at(self, run: Run) -> float:
         return (run.ready_at if run.copied else run.record.stopped_at) + self.rules.test_seconds
@@ -198,6 +218,7 @@ class State:
             "ready_for_recording": recording and self._ready(run),
             "baseline_count": count,
             "test_record_id": record.id if now >= record.named_at else None,
+            **self.rules.overrides,
             **run.overrides,
         }
         return {name: value for name, value in view.items() if name not in omit}
