@@ -55,6 +55,11 @@ def step(
 
 
 @pytest.fixture
+def start(step: Callable[[str], InProcess]) -> InProcess:
+    return step("start")
+
+
+@pytest.fixture
 def stop(step: Callable[[str], InProcess]) -> InProcess:
     return step("stop")
 
@@ -68,6 +73,11 @@ def verdict(step: Callable[[str], InProcess]) -> InProcess:
 def process(sim: Simulator, tmp_path: Path) -> Callable[[str], AsProcess]:
     """As `step`, as a process of its own."""
     return lambda name: AsProcess(name, tmp_path, sim)
+
+
+@pytest.fixture
+def start_process(process: Callable[[str], AsProcess]) -> AsProcess:
+    return process("start")
 
 
 @pytest.fixture

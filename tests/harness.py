@@ -20,11 +20,16 @@ from typing import Any, Protocol
 import pytest
 
 from tests.tools.simulator import Simulator
+from wallarm_fast.api.test_run import Counts, TestRun
 from wallarm_fast.clock import Clock
-from wallarm_fast.inputs.table import read_input, read_token
-from wallarm_fast.platforms import Platform, detect_platform
+from wallarm_fast.errors import StepError
+from wallarm_fast.inputs.output_files import OutputFiles, find_output_files
+from wallarm_fast.inputs.table import read_token
+from wallarm_fast.platforms import Platform, Reporter, detect_platform, make_reporter
+from wallarm_fast.start import step as start
 from wallarm_fast.stop import step as stop
-from wallarm_fast.stop.settings import GITLAB_OUTPUT_FILE, INPUTS
+from wallarm_fast.stop.report import StopResult
+from wallarm_fast.stop.settings import INPUTS
 from wallarm_fast.verdict import step as verdict
 
 ROOT = Path(__file__).parent.parent
@@ -35,6 +40,10 @@ LOOK = "GET /v1/test_run/5080"
 STOP_BY_RECORD = "POST /v1/test_record/9058/action/stop"
 # What should end at once may take this many seconds, since the machine may be busy. What hangs, hangs longer.
 SOON = 20.0
+# The variables of a dotenv file of the stop step, in order.
+STOP_VARIABLES = [
+    "TEST_RECORD_ID", "TEST_RECORD_IDS", "STOP_RECORDING_STATUS", "TEST_RUN_STATE", "BASELINE_COUNT",
+]  # fmt: skip
 # Whatever the jitter, the last attempt comes 7 s before this deadline: enough for a busy machine.
 TIMEOUT = "25.7"
 _HEREDOC = re.compile(r"(?ms)^(?P<name>\w+)<<(?P<mark>ghadelimiter_\S+)\n(?P<value>.*?)\n(?P=mark)$")
@@ -61,6 +70,7 @@ class Command:
 
 
 COMMANDS = {
+    "start": Command("start-recording", ["start"], start.main),
     "stop": Command("stop-recording", [], stop.main),
     "verdict": Command("fast-verdict", ["verdict"], verdict.main),
 }
@@ -157,16 +167,18 @@ class Steps:
         self.base = {"WALLARM_API_TOKEN": TOKEN, "WALLARM_API_HOST": sim.url, "TEST_RUN_ID": "5080"}
         self.github_output = folder / "github_output"
         self.summary = folder / "summary"
+        self.github_env = folder / "github_env"
 
     def environ(self, platform: str, env: Mapping[str, str]) -> dict[str, str]:
         """Return the environment that the platform's runner would set."""
-        for file in (self.github_output, self.summary):
+        for file in (self.github_output, self.summary, self.github_env):
             file.write_text("")
         platforms = {
             "github": {
                 "GITHUB_ACTIONS": "true",
                 "GITHUB_OUTPUT": str(self.github_output),
                 "GITHUB_STEP_SUMMARY": str(self.summary),
+                "GITHUB_ENV": str(self.github_env),
             },
             "gitlab": {"GITLAB_CI": "true"},
             "console": {},
@@ -281,9 +293,47 @@ def copy_project(folder: Path) -> list[Path]:
 
 
 def platform_of(environ: Mapping[str, str]) -> Platform:
-    """Return the platform that the stop step detects."""
-    output_file = read_input(environ, "output_file", INPUTS["output_file"])
-    return detect_platform(environ, read_token(environ), output_file, GITLAB_OUTPUT_FILE)
+    """Return the platform that a step detects."""
+    return detect_platform(environ, read_token(environ))
+
+
+def files_of(environ: Mapping[str, str]) -> OutputFiles:
+    """Return the output files of the stop step."""
+    return find_output_files(environ, INPUTS, platform_of(environ), exports=False)
+
+
+def reporter_of(environ: Mapping[str, str]) -> Reporter:
+    """Return the reporter of the stop step."""
+    return make_reporter(platform_of(environ), files_of(environ).paths)
+
+
+def stop_result(  # noqa: PLR0913 - what may be known
+    test_run_id: str,
+    test_record_id: str | None = None,
+    recording: bool | None = None,
+    *,
+    state: str | None = None,
+    baseline_count: int | None = None,
+    already_stopped: bool = False,
+    dry_run: bool = False,
+    url: str | None = None,
+    error: StepError | None = None,
+) -> StopResult:
+    """Return the result of the stop step for a run of which just this is known."""
+    latest = TestRun(
+        test_record_id=test_record_id,
+        recording=recording,
+        state=state,
+        counts=Counts(baseline_count=baseline_count),
+    )
+    return StopResult(
+        test_run_id=test_run_id,
+        latest=latest,
+        already_stopped=already_stopped,
+        dry_run=dry_run,
+        url=url,
+        error=error,
+    )
 
 
 def assert_no_token(text: str, token: str = TOKEN) -> None:

@@ -17,17 +17,17 @@ ALLOWED = {
     "clock": set(),
     "errors": set(),
     "text": set(),
-    "log": set(),
+    "log": {"clock"},
     "parallel": {"clock", "errors"},
-    "report": {"errors"},
-    "summary": {"errors", "text"},
     "api": {"clock", "errors", "log", "text"},
-    "platforms": {"errors", "parallel", "text"},
-    "inputs": {"api", "errors", "platforms"},
-    "app": {"clock", "errors", "inputs", "parallel", "platforms", "report"},
+    "outputs": {"errors", "text"},
+    "platforms": {"clock", "errors", "outputs", "parallel", "text"},
+    "inputs": {"api", "errors", "platforms", "text"},
+    "app": {"api", "cli", "clock", "errors", "inputs", "outputs", "parallel", "platforms"},
+    "cli": {"app", "errors", "inputs"},  # which app imports only for a command line
 }
 # A step may import all of these, but no other step.
-ALLOWED |= {step: set(ALLOWED) for step in ("stop", "verdict")}
+ALLOWED |= {step: set(ALLOWED) for step in ("start", "stop", "verdict")}
 
 
 def imports(module: Path) -> set[str]:
@@ -59,12 +59,12 @@ def test_every_part_of_the_package_has_its_rules() -> None:
 @pytest.mark.parametrize(
     ("library", "importers"),
     [
-        ("httpx", ["api/client.py", "api/transport.py"]),
+        ("httpx", ["api/client.py", "api/failures.py", "api/transport.py"]),
         ("httpcore", ["api/transport.py"]),
         ("actions_toolkit", ["platforms/github.py"]),
         ("yaml", ["inputs/parsers.py"]),
         ("requests", []),
-        ("os", []),
+        ("os", ["inputs/connection.py", "platforms/files.py"]),
     ],
 )
 def test_each_library_is_imported_where_its_job_is_done_and_nowhere_else(
@@ -76,8 +76,8 @@ def test_each_library_is_imported_where_its_job_is_done_and_nowhere_else(
 
 def test_the_api_the_inputs_and_the_rules_of_the_steps_know_no_ci() -> None:
     outside = re.compile(
-        r"(api|inputs)/(?!output_files)|(parallel|log|clock|errors|report)\.py"
-        r"|stop/(recording|request|confirm|quiet|job|results|errors)\.py|verdict/(run|job|results|errors)\.py"
+        r"api/|outputs/(?!table|summary)|inputs/(parsers|proxy|connection|run_fields)|(parallel|log|clock|errors)\.py"
+        r"|start/job|stop/(recording|request|confirm|quiet|job|report)|verdict/(run|job|judging|report)\.py"
     )
     names = [name for name in MODULES if outside.match(name)]
     assert len(names) > 10
@@ -85,7 +85,7 @@ def test_the_api_the_inputs_and_the_rules_of_the_steps_know_no_ci() -> None:
 
 
 def test_no_module_is_too_long_to_take_in() -> None:
-    assert [name for name, path in MODULES.items() if len(path.read_text().splitlines()) > 260] == []
+    assert [name for name, path in MODULES.items() if len(path.read_text().splitlines()) > 250] == []
 
 
 def loaded(process: AsProcess, platform: str, **env: str) -> set[str]:

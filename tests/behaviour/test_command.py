@@ -117,7 +117,7 @@ def test_every_platform_links_to_the_run_in_the_portal(  # noqa: PLR0913, PLR091
 ) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert(host).configure_cert(tls)
-    stop.base |= {"WALLARM_API_HOST": "", "WALLARM_CLOUD_REGION": region, "STOP_RECORDING_CA_CERT": ca_pem}
+    stop.base |= {"WALLARM_API_HOST": "", "WALLARM_CLOUD_REGION": region, "WALLARM_CA_CERT": ca_pem}
     with Simulator(token=TOKEN, tls=tls) as cloud, Proxy(route_to=cloud.host) as proxy:
         cloud.state.create_run("first")
         github = stop("github", HTTPS_PROXY=proxy.url)

@@ -90,9 +90,7 @@ def test_an_answer_has_its_time_from_when_the_request_was_sent(  # noqa: PLR0913
             monkeypatch.setattr(server_tls, "sni_callback", lambda *_: pass_time() and None)
         tls_sim.faults.add(answer_late)
         https_proxy = proxy.url if slow == "proxy" else ""
-        ran = stop(
-            "github", WALLARM_API_HOST=tls_sim.url, STOP_RECORDING_CA_CERT=ca_pem, HTTPS_PROXY=https_proxy
-        )
+        ran = stop("github", WALLARM_API_HOST=tls_sim.url, WALLARM_CA_CERT=ca_pem, HTTPS_PROXY=https_proxy)
     assert_stopped(ran, tls_sim, already=False)
     assert tls_sim.calls == [STOP]
     assert stop.clock.slept == []
@@ -137,7 +135,7 @@ def test_a_tls_handshake_that_hangs_is_abandoned_without_a_look_at_the_run(stop:
 
 def assert_not_trusted(stop: InProcess, tls: ssl.SSLContext, ca_pem: str, reason: str) -> None:
     with Simulator(token=TOKEN, tls=tls) as sim:
-        ran = stop(WALLARM_API_HOST=sim.url, STOP_RECORDING_CA_CERT=ca_pem)
+        ran = stop(WALLARM_API_HOST=sim.url, WALLARM_CA_CERT=ca_pem)
     assert_failed(ran, 6, f"certificate of {sim.host} is not trusted", reason, "api_host", "ca_cert")
     assert sim.calls == []
     assert stop.clock.slept == []

@@ -278,7 +278,7 @@ def proxy() -> Iterator[Proxy]:
 @pytest.fixture
 def tls(stop: InProcess, tls_sim: Simulator, ca_pem: str) -> Simulator:
     """`tls_sim`, which `stop` now goes to."""
-    stop.base |= {"WALLARM_API_HOST": tls_sim.url, "STOP_RECORDING_CA_CERT": ca_pem}
+    stop.base |= {"WALLARM_API_HOST": tls_sim.url, "WALLARM_CA_CERT": ca_pem}
     return tls_sim
 
 
@@ -360,7 +360,7 @@ def test_the_certificates_of_ca_cert_and_of_the_system_are_trusted(
     if ca_cert in ("another", ""):
         monkeypatch.setenv("SSL_CERT_FILE", str(stop.directory / "ca.pem"))
     value = {"file": "ca.pem", "text": ca_pem, "another": another, "": ""}[ca_cert]
-    assert_stopped(stop(WALLARM_API_HOST=tls_sim.host, STOP_RECORDING_CA_CERT=value), tls_sim)
+    assert_stopped(stop(WALLARM_API_HOST=tls_sim.host, WALLARM_CA_CERT=value), tls_sim)
 
 
 @pytest.mark.parametrize("url", ["http://[::1]:{}", "[::1]:{}", "https://[0:0:0:0:0:0:0:1]:{}/"])
@@ -375,7 +375,7 @@ def test_an_ipv6_literal_is_a_host(
     with Simulator(token=TOKEN, baselines=5, host="::1", tls=tls) as sim:
         sim.state.create_run("first")
         host = url.format(sim.host.rpartition(":")[2])
-        assert_stopped(stop(WALLARM_API_HOST=host, STOP_RECORDING_CA_CERT=ca_pem), sim)
+        assert_stopped(stop(WALLARM_API_HOST=host, WALLARM_CA_CERT=ca_pem), sim)
 
 
 def test_the_path_of_a_base_url_is_kept(stop: InProcess, sim: Simulator) -> None:

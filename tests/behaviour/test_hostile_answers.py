@@ -8,12 +8,11 @@ import re
 import pytest
 
 from tests.assertions import assert_harmless
-from tests.harness import LOOK, PLATFORMS, STOP, TOKEN, InProcess, Ran
+from tests.harness import LOOK, PLATFORMS, STOP, TOKEN, InProcess, Ran, stop_result
 from tests.tools.simulator import Simulator, faults
 from wallarm_fast import __version__
 from wallarm_fast.errors import RefusedError
-from wallarm_fast.stop.outputs import make_publication
-from wallarm_fast.stop.results import StopReport, StopResult
+from wallarm_fast.stop.report import StopReport
 
 short = "{!a:.40}".format  # names a case
 
@@ -209,6 +208,6 @@ def test_a_request_has_the_token_in_its_header_and_no_cookie(stop: InProcess, si
 
 def test_the_output_results_masks_what_an_error_says() -> None:
     """Whatever put the token there: the client has masked its own messages already."""
-    report = StopReport([StopResult("5080", error=RefusedError(f"a {TOKEN} b\n::error::x"))])
-    (result,) = json.loads(make_publication(report, [TOKEN]).outputs["results"])
+    report = StopReport(results=[stop_result("5080", error=RefusedError(f"a {TOKEN} b\n::error::x"))])
+    (result,) = json.loads(report.make_outputs([TOKEN]).values["results"])
     assert result["error"] == "a *** b ::error::x; recording may still be on"

@@ -34,7 +34,7 @@ def test_a_stop_whose_answer_is_lost_within_tls_is_found_by_a_look_at_the_run(
     fault: Fault, stop: InProcess, tls_sim: Simulator, ca_pem: str
 ) -> None:
     tls_sim.faults.add(fault, on="stop", times=None)
-    ran = stop("github", WALLARM_API_HOST=tls_sim.url, STOP_RECORDING_CA_CERT=ca_pem)
+    ran = stop("github", WALLARM_API_HOST=tls_sim.url, WALLARM_CA_CERT=ca_pem)
     assert_stopped(ran, tls_sim, already=True)
     assert tls_sim.calls == [STOP, LOOK]
 

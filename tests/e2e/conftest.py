@@ -74,4 +74,4 @@ def container(docker: Docker, simulator: Simulator, authority: Authority) -> Con
     """The step, set up to stop a run that is recording."""
     run_id = str(simulator.state.create_run("e2e").id)
     environ = {"WALLARM_API_HOST": simulator.host, "WALLARM_API_TOKEN": TOKEN, "TEST_RUN_ID": run_id}
-    return Container(docker, environ | {"STOP_RECORDING_CA_CERT": authority.path.read_text()})
+    return Container(docker, environ | {"WALLARM_CA_CERT": authority.path.read_text()})

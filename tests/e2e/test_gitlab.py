@@ -75,7 +75,7 @@ def run_pipeline(
         "GITLAB_CI": "true",  # as in GitLab; that of gitlab-ci-local is false
         "WALLARM_API_TOKEN": TOKEN,
         "WALLARM_API_HOST": simulator.host,
-        **dict.fromkeys(("STOP_RECORDING_CA_CERT", "CURL_CA_BUNDLE"), "/ca.pem"),
+        **dict.fromkeys(("WALLARM_CA_CERT", "CURL_CA_BUNDLE"), "/ca.pem"),
         "FAST_STEP_IMAGE": STEP_IMAGE,
     }
 

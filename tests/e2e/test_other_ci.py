@@ -73,7 +73,7 @@ def environ(docker: Docker, authority: Authority, tmp_path: Path) -> dict[str, s
     """A machine whose `docker` and `curl` reach and trust the API that runs on this one."""
     script = tmp_path / "bin/docker"
     script.parent.mkdir()
-    options = f"--network=host --volume={authority.path}:/ca.pem:ro --env=STOP_RECORDING_CA_CERT=/ca.pem"
+    options = f"--network=host --volume={authority.path}:/ca.pem:ro --env=WALLARM_CA_CERT=/ca.pem"
     script.write_text(f'#!/bin/sh\nshift\nexec {docker.client} run {options} "$@"\n')
     script.chmod(0o755)
     path = f"{script.parent}:{os.environ['PATH']}"

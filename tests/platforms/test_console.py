@@ -2,11 +2,9 @@
 
 import pytest
 
-from tests.harness import InProcess, platform_of
+from tests.harness import InProcess, reporter_of, stop_result
 from tests.tools.simulator import Simulator
-from wallarm_fast.platforms import make_reporter
-from wallarm_fast.stop.outputs import make_publication
-from wallarm_fast.stop.results import StopReport, StopResult
+from wallarm_fast.stop.report import StopReport
 
 
 def test_stdout_has_nothing_but_the_variables_and_stderr_marks_warnings_and_debugging(
@@ -39,7 +37,7 @@ def test_an_output_file_is_replaced_by_the_lines_of_stdout_and_no_other_file_app
 
 def test_stdout_has_all_records_however_many_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     records = [f"record_{number}" for number in range(1000)]
-    report = StopReport([StopResult("5080", record) for record in records])
-    with make_reporter(platform_of({})) as reporter:
-        reporter.print_outputs(make_publication(report, []))
+    report = StopReport(results=[stop_result("5080", record) for record in records])
+    with reporter_of({}) as reporter:
+        reporter.print_outputs(report.make_outputs([]))
     assert f"\nTEST_RECORD_IDS={','.join(records)}\n" in capsys.readouterr().out

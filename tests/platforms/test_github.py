@@ -9,12 +9,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.harness import TOKEN, InProcess, platform_of
+from tests.harness import TOKEN, InProcess, reporter_of, stop_result
 from tests.tools.simulator import Simulator, faults
 from wallarm_fast.errors import RefusedError
-from wallarm_fast.platforms import make_reporter
-from wallarm_fast.stop.outputs import make_publication
-from wallarm_fast.stop.results import StopReport, StopResult
+from wallarm_fast.stop.report import StopReport
 
 
 @pytest.mark.parametrize(
@@ -90,7 +88,7 @@ RESULTS = st.builds(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(RESULTS, min_size=1, max_size=4))
-@example([StopResult("1", error=RefusedError("ghadelimiter_\nstatus=stopped\u2028::error::##[x]\x1b[2J"))])
+@example([stop_result("1", error=RefusedError("ghadelimiter_\nstatus=stopped\u2028::error::##[x]\x1b[2J"))])
 def test_the_runner_reads_any_result_back_after_what_earlier_steps_wrote(
     tmp_path: Path, results: list[StopResult]
 ) -> None:
@@ -98,9 +96,9 @@ def test_the_runner_reads_any_result_back_after_what_earlier_steps_wrote(
     output.write_text("before=1\n")
     summary.write_text("# Before\n")
     environ = {"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": str(summary)}
-    with make_reporter(platform_of(environ)) as reporter:
-        reporter.write_outputs(make_publication(StopReport(results), []))
-        reporter.write_summary(make_publication(StopReport(results), []))
+    with reporter_of(environ) as reporter:
+        reporter.write_outputs(StopReport(results=results).make_outputs([]))
+        reporter.write_summary(StopReport(results=results).make_outputs([]))
     assert summary.read_text().startswith("# Before\n### Wallarm FAST")
     text = output.read_text()
     found = re.findall(r"(\w+)<<(\S+)\n([^\n]*)\n", text)

@@ -7,17 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import InProcess, platform_of
+from tests.harness import InProcess, reporter_of, stop_result
 from tests.tools.simulator import Simulator
-from wallarm_fast.platforms import Publication, make_reporter
-from wallarm_fast.stop.outputs import make_publication
-from wallarm_fast.stop.results import StopReport, StopResult
+from wallarm_fast.outputs.table import StepOutputs
+from wallarm_fast.stop.report import StopReport
 
 
-def write(publication: Publication, file: Path) -> dict[str, str]:
+def write(outputs: StepOutputs, file: Path) -> dict[str, str]:
     """Write the outputs; read the dotenv report as GitLab does: none quoted, blank, twice or too long."""
-    with make_reporter(platform_of({"GITLAB_CI": "true", "INPUT_OUTPUT_FILE": str(file)})) as reporter:
-        reporter.write_outputs(publication)
+    with reporter_of({"GITLAB_CI": "true", "INPUT_OUTPUT_FILE": str(file)}) as reporter:
+        reporter.write_outputs(outputs)
     text = file.read_bytes().decode()
     assert len(text.encode()) < 5 * 1024, "GitLab refuses 5 KB"
     lines = re.findall(r"""(?m)^([A-Za-z_][A-Za-z0-9_]*)=([^\s"'`$\\#]*)\n""", text)
@@ -82,14 +81,16 @@ def test_the_longest_variables_are_left_out_with_a_warning_until_the_file_fits_i
 ) -> None:
     variables = {name: "x" * length for name, length in zip("ABC", lengths, strict=True)}
     file = tmp_path / "x.env"
-    assert write(Publication({}, variables), file) == {name: variables[name] for name in kept}
+    assert write(StepOutputs({}, variables), file) == {name: variables[name] for name in kept}
     warning = f"does not fit into {file}, which must stay under 5 KB, and is left out"
     assert capsys.readouterr().err.splitlines() == [f"warning: {name} {warning}" for name in left_out]
 
 
 def test_of_too_many_records_only_the_list_is_left_out(tmp_path: Path) -> None:
-    report = StopReport([StopResult("1", f"record_{number}".ljust(128, "_")) for number in range(50)])
-    variables = write(make_publication(report, []), tmp_path / "x.env")
+    report = StopReport(
+        results=[stop_result("1", f"record_{number}".ljust(128, "_")) for number in range(50)]
+    )
+    variables = write(report.make_outputs([]), tmp_path / "x.env")
     assert list(variables) == ["TEST_RECORD_ID", "STOP_RECORDING_STATUS", "TEST_RUN_STATE", "BASELINE_COUNT"]
     assert variables["TEST_RECORD_ID"] == "record_0".ljust(128, "_")
 
@@ -106,12 +107,12 @@ def test_the_work_folds_away_and_its_outcome_stays(stop: InProcess, sim: Simulat
 def test_links_to_the_runs_are_written_next_to_the_dotenv_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runs = [StopResult(str(number), url=f"https://portal/{number}") for number in (1, 2)]
-    publication = make_publication(StopReport([*runs, StopResult("3")]), [])
-    write(publication, tmp_path / "x.env")
+    runs = [stop_result(str(number), url=f"https://portal/{number}") for number in (1, 2)]
+    outputs = StopReport(results=[*runs, stop_result("3")]).make_outputs([])
+    write(outputs, tmp_path / "x.env")
     links = [{"label": f"Test run {number}", "url": f"https://portal/{number}"} for number in (1, 2)]
     report = json.loads((tmp_path / "x.links.json").read_text())
     assert report == {"Wallarm FAST": [{"external_link": link} for link in links]}
     (tmp_path / "y.links.json").mkdir()
-    assert write(publication, tmp_path / "y.env")["STOP_RECORDING_STATUS"] == "stopped"
+    assert write(outputs, tmp_path / "y.env")["STOP_RECORDING_STATUS"] == "stopped"
     assert re.fullmatch(r"warning: no links: .*\n", capsys.readouterr().err)

@@ -7,29 +7,28 @@ import shlex
 import pytest
 from markdown_it import MarkdownIt
 
-from tests.harness import TOKEN
+from tests.harness import TOKEN, stop_result
 from wallarm_fast import errors
 from wallarm_fast.errors import StepError
 from wallarm_fast.stop.errors import NotConfirmedError, TooFewBaselinesError
-from wallarm_fast.stop.results import StopReport, StopResult
-from wallarm_fast.stop.summary import make_summary
+from wallarm_fast.stop.report import StopReport
 
 API = "https://us1.api.wallarm.com"
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 REFUSED, BUG, INPUT = errors.RefusedError("x"), errors.InternalError("y"), errors.InputError("a", "b")
-UNREACHABLE, SIGNAL, FEW = errors.UnreachableError("x"), errors.SignalError(2, "x"), TooFewBaselinesError("x")
+UNREACHABLE, SIGNAL, FEW = errors.UnreachableError("x"), errors.SignalError(2), TooFewBaselinesError("x")
 # Stopped, still recording, recording unknown, already stopped; without baselines; failed.
-RESULTS = [StopResult("1", "9", recording, state="running", baseline_count=5) for recording in (False, True)]
-RESULTS += [StopResult("2", "8"), StopResult("3", recording=False, already_stopped=True)]
-EMPTY, SHORT = (StopResult("6", "7", False, baseline_count=0, error=error) for error in (None, FEW))
-FAILED = StopResult("4", error=REFUSED)
+RESULTS = [stop_result("1", "9", recording, state="running", baseline_count=5) for recording in (False, True)]
+RESULTS += [stop_result("2", "8"), stop_result("3", recording=False, already_stopped=True)]
+EMPTY, SHORT = (stop_result("6", "7", False, baseline_count=0, error=error) for error in (None, FEW))
+FAILED = stop_result("4", error=REFUSED)
 
 
 class Page:
     """What is in a summary: elements in order, targets of links, rows of the table, text, code."""
 
     def __init__(self, report: StopReport) -> None:
-        self.source = make_summary(report, [TOKEN])
+        self.source = report.make_outputs([TOKEN]).summary
         tokens = MARKDOWN.parse(self.source)
         parts = [part for token in tokens for part in token.children or [token]]
         texts = ["".join(part.content for part in token.children or []) for token in tokens]
@@ -46,12 +45,12 @@ def test_an_error_is_shown_as_it_is_but_for_the_token_and_is_no_markup() -> None
     text = f"<script>x</script> ![x](https://e.example) <https://e.example> &lt; &#60; <!-- --> \\| {TOKEN}"
     text += "[x](javascript:x) `a` **b** _c_ ~~d~~ # e </td></table> | f |\n|---|\n\n# g\n\n- h\n\n```\ni"
     shown = text.replace(TOKEN, "***").split()
-    results = (StopResult("1", error=errors.RunNotFoundError(shown)) for shown in ("plain", text))
-    plain, page = (Page(StopReport([result])) for result in results)
+    results = (stop_result("1", error=errors.NotFoundError(shown)) for shown in ("plain", text))
+    plain, page = (Page(StopReport(results=[result])) for result in results)
     assert page.elements == plain.elements
     assert page.links == []
     assert page.rows[1][:4] == ["1", "", "", ""]
-    assert page.rows[1][4].split() == ["No", "such", "test", "run:", *shown]
+    assert page.rows[1][4].split() == ["Test", "run", "not", "found:", *shown]
     plain, page = (Page(StopReport(errors=[errors.InputError(t)])) for t in ("plain", text))
     assert page.elements == plain.elements
     assert page.links == []
@@ -62,7 +61,9 @@ def test_an_error_is_shown_as_it_is_but_for_the_token_and_is_no_markup() -> None
 @pytest.mark.parametrize("sent", [9058, 0, int("1" * 128), "rec_0001", "007", "-5", "__b__"])
 def test_ids_are_shown_as_they_are_and_the_next_step_is_a_call_with_the_record(sent: str | int) -> None:
     record_id = str(sent)
-    page = Page(StopReport([StopResult("_a-_", record_id, url="https://my/_a-_"), RESULTS[1]], base_url=API))
+    page = Page(
+        StopReport(results=[stop_result("_a-_", record_id, url="https://my/_a-_"), RESULTS[1]], base_url=API)
+    )
     assert page.rows[1][:2] == ["_a-_", record_id]
     assert page.links == ["https://my/_a-_"]
     *command, body = shlex.split(page.code.replace("\\\n", ""))
@@ -73,7 +74,7 @@ def test_ids_are_shown_as_they_are_and_the_next_step_is_a_call_with_the_record(s
 
 
 def test_a_row_says_what_is_known_of_a_run_and_whether_recording_is_off() -> None:
-    assert Page(StopReport([*RESULTS, EMPTY, FAILED])).rows == [
+    assert Page(StopReport(results=[*RESULTS, EMPTY, FAILED])).rows == [
         ["Test run", "Test record", "State", "Baselines", "Outcome"],
         ["1", "9", "running", "5", "recording stopped"],
         ["1", "9", "running", "5", "recording"],
@@ -82,67 +83,70 @@ def test_a_row_says_what_is_known_of_a_run_and_whether_recording_is_off() -> Non
         ["6", "7", "", "0", "recording stopped, but the record is empty"],
         ["4", "", "", "", "Request refused: x; recording may still be on"],
     ]
-    dry_run = [row[4] for row in Page(StopReport(RESULTS, dry_run=True)).rows[1:]]
+    dry_run = [row[4] for row in Page(StopReport(results=RESULTS, dry_run=True)).rows[1:]]
     assert dry_run == ["not recording", "recording", "found", "not recording"]
 
 
 def test_a_log_line_says_what_is_known_of_a_run_and_whether_recording_is_off() -> None:
     known = "test record 9, baselines 5, state running"
-    assert list(StopReport([*RESULTS, FAILED], [BUG, INPUT]).outcomes()) == [
+    assert list(StopReport(results=[*RESULTS, FAILED], errors=[BUG, INPUT]).log_lines()) == [
         *[(f"test run 1: recording stopped, {known}", None)] * 2,
         ("test run 2: recording stopped, test record 8", None),
         ("test run 3: recording was already stopped", None),
         ("test run 4: x; recording may still be on", REFUSED),
         *[("y", BUG), ("a", INPUT), ("b", INPUT)],
     ]
-    dry_run = [line for line, _ in StopReport(RESULTS[:3], dry_run=True).outcomes()]
+    dry_run = [line for line, _ in StopReport(results=RESULTS[:3], dry_run=True).log_lines()]
     found = [line.partition(": found, nothing changed; recording is ")[2] for line in dry_run]
     assert found == [f"off, {known}", f"on, {known}", "unknown, test record 8"]
 
 
-UNCERTAIN = [errors.TokenRefusedError("x"), REFUSED, errors.UnusableAnswerError("x"), UNREACHABLE, SIGNAL]
-UNCERTAIN += [errors.SignalError(15, "TERM")]
-SURE = [BUG, INPUT, errors.OutputError("x"), errors.RunNotFoundError("x"), NotConfirmedError("x"), FEW]
+UNCERTAIN = [errors.TokenRefusedError("x"), REFUSED, errors.UnusableResponseError("x"), UNREACHABLE, SIGNAL]
+UNCERTAIN += [errors.SignalError(15)]
+SURE = [BUG, INPUT, errors.OutputError("x"), errors.NotFoundError("x"), NotConfirmedError("x"), FEW]
 
 
 @pytest.mark.parametrize("recording", [True, None])
 @pytest.mark.parametrize("error", UNCERTAIN, ids=repr)
 def test_a_failure_says_that_recording_may_be_on(error: StepError, recording: bool | None) -> None:
-    message = StopResult("1", recording=recording, error=error).message(dry_run=False)
+    message = stop_result("1", recording=recording, error=error).message(dry_run=False)
     assert message == f"{error}; recording may still be on"
 
 
 @pytest.mark.parametrize("error", [*UNCERTAIN, *SURE], ids=repr)
 def test_a_failure_does_not_say_so_if_recording_is_off(error: StepError) -> None:
     for dry_run in (True, False):
-        assert StopResult("1", recording=False, error=error).message(dry_run=dry_run) == str(error)
+        assert stop_result("1", recording=False, error=error).message(dry_run=dry_run) == str(error)
 
 
 @pytest.mark.parametrize("error", [*UNCERTAIN, *SURE], ids=repr)
 def test_a_failure_does_not_say_so_in_a_dry_run(error: StepError) -> None:
     for recording in (True, None):
-        assert StopResult("1", recording=recording, error=error).message(dry_run=True) == str(error)
+        assert stop_result("1", recording=recording, error=error).message(dry_run=True) == str(error)
 
 
 @pytest.mark.parametrize("error", SURE, ids=repr)
 def test_a_failure_does_not_say_so_if_it_is_another_matter(error: StepError) -> None:
     for recording in (True, None):
-        assert StopResult("1", recording=recording, error=error).message(dry_run=False) == str(error)
+        assert stop_result("1", recording=recording, error=error).message(dry_run=False) == str(error)
 
 
 # A signal decides, then the first failed run, then the step itself, and last too few baselines.
 TITLES = [
-    ("recording stopped", StopReport(RESULTS)),
-    ("recording stopped", StopReport([EMPTY, *RESULTS])),
-    ("dry run, nothing changed", StopReport(RESULTS, dry_run=True)),
-    ("Request refused", StopReport([FAILED, RESULTS[0]], dry_run=True)),
-    ("Request refused, 1 of 2 stopped", StopReport([RESULTS[0], FAILED], [BUG])),
-    ("Request refused, 3 of 4 stopped", StopReport([RESULTS[2], SHORT, FAILED, EMPTY])),
-    ("API not reachable, 0 of 2 stopped", StopReport([StopResult("5", error=UNREACHABLE), FAILED])),
-    ("Interrupted, 0 of 2 stopped", StopReport([FAILED, StopResult("5", error=SIGNAL)], [BUG])),
-    ("Interrupted", StopReport([FAILED], [BUG, SIGNAL])),
-    ("Internal error, 2 of 2 stopped", StopReport([SHORT, SHORT], [BUG, INPUT])),
-    ("Too few baselines", StopReport([SHORT])),
+    ("recording stopped", StopReport(results=RESULTS)),
+    ("recording stopped", StopReport(results=[EMPTY, *RESULTS])),
+    ("dry run, nothing changed", StopReport(results=RESULTS, dry_run=True)),
+    ("Request refused", StopReport(results=[FAILED, RESULTS[0]], dry_run=True)),
+    ("Request refused, 1 of 2 stopped", StopReport(results=[RESULTS[0], FAILED], errors=[BUG])),
+    ("Request refused, 3 of 4 stopped", StopReport(results=[RESULTS[2], SHORT, FAILED, EMPTY])),
+    ("API not reachable, 0 of 2 stopped", StopReport(results=[stop_result("5", error=UNREACHABLE), FAILED])),
+    (
+        "Interrupted, 0 of 2 stopped",
+        StopReport(results=[FAILED, stop_result("5", error=SIGNAL)], errors=[BUG]),
+    ),
+    ("Interrupted", StopReport(results=[FAILED], errors=[BUG, SIGNAL])),
+    ("Internal error, 2 of 2 stopped", StopReport(results=[SHORT, SHORT], errors=[BUG, INPUT])),
+    ("Too few baselines", StopReport(results=[SHORT])),
     ("Bad input", StopReport(errors=[INPUT])),
 ]
 
@@ -162,20 +166,24 @@ def test_what_another_step_appends_is_a_paragraph_of_its_own(title: str, report:
 
 
 def test_a_record_with_baselines_is_to_be_copied() -> None:
-    assert "curl" in Page(StopReport(RESULTS)).code
+    assert "curl" in Page(StopReport(results=RESULTS)).code
 
 
 NOT_COPIED = [report for title, report in TITLES if title != "recording stopped"]
 
 
-@pytest.mark.parametrize("report", [StopReport([EMPTY, *RESULTS]), *NOT_COPIED])
+@pytest.mark.parametrize("report", [StopReport(results=[EMPTY, *RESULTS]), *NOT_COPIED])
 def test_no_record_is_to_be_copied_after_any_other_outcome(report: StopReport) -> None:
     assert "curl" not in Page(report).code
 
 
 @pytest.mark.parametrize(("size", "error"), [(30_000, None), (3_000, errors.RefusedError("é|" * 150))])
 def test_a_summary_stays_under_1_mib_and_says_what_it_left_out(size: int, error: StepError | None) -> None:
-    shown = make_summary(StopReport([StopResult(f"{number}", error=error) for number in range(size)]), [])
+    shown = (
+        StopReport(results=[stop_result(f"{number}", error=error) for number in range(size)])
+        .make_outputs([])
+        .summary
+    )
     table, _, rest = shown.partition("\n\nand ")
     rows = re.findall(r"(?m)^\| \d+ \|.*\|$", shown)
     assert rest.startswith(f"{size - len(rows)} more test runs, see the output `results`\n")

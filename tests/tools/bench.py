@@ -31,13 +31,13 @@ TARGET_TO_IDEAL = 2.0
 HTTPX_POST = """
 import os, ssl, httpx
 trust = ssl.create_default_context()
-trust.load_verify_locations(os.environ["STOP_RECORDING_CA_CERT"])
+trust.load_verify_locations(os.environ["WALLARM_CA_CERT"])
 headers = {"X-WallarmAPI-Token": os.environ["WALLARM_API_TOKEN"]}
 answer = httpx.post(os.environ["STOP_URL"], headers=headers, verify=trust)
 print(answer.json()["body"]["test_record_id"])
 """
 CURL = """
-curl -sS --cacert "$STOP_RECORDING_CA_CERT" -X POST -H "X-WallarmAPI-Token: $WALLARM_API_TOKEN" "$STOP_URL" |
+curl -sS --cacert "$WALLARM_CA_CERT" -X POST -H "X-WallarmAPI-Token: $WALLARM_API_TOKEN" "$STOP_URL" |
   jq -r .body.test_record_id
 """
 PEAK_MEMORY = """  # in a process that starts nothing else
@@ -98,7 +98,7 @@ def recording(runs: int, *options: str, ca_cert: str = "") -> Iterator[dict[str,
                 "PATH": os.environ["PATH"],
                 "WALLARM_API_TOKEN": HEADERS["X-WallarmAPI-Token"],
                 "WALLARM_API_HOST": url,
-                "STOP_RECORDING_CA_CERT": ca_cert,
+                "WALLARM_CA_CERT": ca_cert,
                 "TEST_RUN_ID": ",".join(ids),
                 "STOP_URL": f"{url}/v1/test_run/{ids[0]}/action/stop",
             }
