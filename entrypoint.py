@@ -8,7 +8,6 @@ import io
 import os
 import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 # By argument; the commands of the image are this file under other names.
@@ -42,7 +41,5 @@ if __name__ == "__main__":
     if sys.version_info < (3, 11):  # noqa: UP036 - of whoever starts it by hand
         sys.exit("error: Python 3.11 or newer is needed")
     exit_code = main(sys.argv[1:])
-    with suppress(OSError, ValueError):
-        sys.stderr.flush()
     # At once: a thread in a request or a write that hangs must neither delay the end nor print into it.
     os._exit(exit_code)
