@@ -7,15 +7,12 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import trustme
 
 from tests.assertions import assert_stopped
 from tests.harness import ROOT, TOKEN, AsProcess, InProcess, Ran
-from tests.tools.proxy import Proxy
 from tests.tools.simulator import Simulator, faults
 
 # Each file for outputs that a platform has, but for GitLab's, which has no other place for them.
@@ -267,117 +264,6 @@ def test_nothing_is_imported_from_the_workspace(
         "PYTHONWARNINGS": "error",
     }
     assert_stopped(stop_process(**env), sim)
-
-
-@pytest.fixture
-def proxy() -> Iterator[Proxy]:
-    with Proxy() as running:
-        yield running
-
-
-@pytest.fixture
-def tls(stop: InProcess, tls_sim: Simulator, ca_pem: str) -> Simulator:
-    """`tls_sim`, which `stop` now goes to."""
-    stop.base |= {"WALLARM_API_HOST": tls_sim.url, "WALLARM_CA_CERT": ca_pem}
-    return tls_sim
-
-
-@pytest.mark.parametrize("setting", ["HTTPS_PROXY=http", "https_proxy=", "ALL_PROXY=https", "all_proxy="])
-def test_https_goes_through_the_proxy_which_never_sees_the_token(
-    setting: str, stop: InProcess, proxy: Proxy, tls: Simulator, server_tls: ssl.SSLContext
-) -> None:
-    """Each request has a tunnel of its own. A proxy that speaks TLS has a certificate of ca_cert."""
-    variable, scheme = setting.split("=")
-    proxy.tls = server_tls if scheme == "https" else None
-    stop.base |= {variable: proxy.url.replace("http", scheme).removeprefix("://")}
-    tls.state.create_run("second")
-    tls.faults.add(faults.reset_after(), on="stop", run=5081)
-    ran = stop("github", TEST_RUN_ID="5080 5081", HTTP_PROXY="http://x.invalid")
-    assert ran.exit_code == 0
-    assert [result["already_stopped"] for result in ran.results] == [False, True]
-    assert proxy.asked == 3 * [f"CONNECT {tls.host}"]
-    assert len(proxy.seen) > 500  # the whole tunnel was watched
-    assert TOKEN.encode() not in proxy.seen
-    assert b"test_run" not in proxy.seen
-
-
-@pytest.mark.parametrize("setting", ["HTTP_PROXY=http://", "http_proxy="])
-def test_http_goes_through_the_proxy_which_resolves_the_name(
-    setting: str, stop: InProcess, proxy: Proxy, sim: Simulator
-) -> None:
-    variable, start = setting.split("=")
-    proxy.route_to = sim.host
-    stop.base |= {"WALLARM_API_HOST": "http://api.example", "WALLARM_API_USE_SSL": "false"}
-    stop.base |= {variable: start + proxy.url.removeprefix("http://"), "HTTPS_PROXY": "http://x.invalid"}
-    assert_stopped(stop("github"), sim)
-    assert proxy.asked == ["POST http://api.example/v1/test_run/5080/action/stop"]
-    assert b"Basic" not in proxy.seen
-
-
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "LOCALHOST"])
-def test_plain_http_to_this_machine_is_direct_whatever_the_proxy(
-    host: str, stop: InProcess, proxy: Proxy, sim: Simulator
-) -> None:
-    url = sim.url.replace("127.0.0.1", host)
-    assert_stopped(stop(WALLARM_API_HOST=url, HTTP_PROXY=proxy.url, ALL_PROXY=proxy.url), sim)
-    assert proxy.asked == []
-
-
-def test_the_proxy_gets_its_password_which_is_not_shown(
-    stop: InProcess, proxy: Proxy, tls: Simulator
-) -> None:
-    address = proxy.url.replace("http://", "http://me:geheim@")
-    ran = stop("github", ALL_PROXY=address, HTTP_PROXY="http://x.invalid", RUNNER_DEBUG="1")
-    assert_stopped(ran, tls)
-    assert proxy.asked == [f"CONNECT {tls.host}"]
-    assert b"Basic bWU6Z2VoZWlt" in proxy.seen
-    assert "geheim" not in ran.log
-
-
-def stop_with_no_proxy(
-    no_proxy: str, stop: InProcess, proxy: Proxy, sim: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Run the step against 0.0.0.0 twice: with NO_PROXY alone, and with a proxy, too."""
-    stop.base |= {
-        "WALLARM_API_HOST": sim.url.replace("127.0.0.1", "0.0.0.0"),
-        "WALLARM_API_USE_SSL": "false",
-    }
-    for variable, value in {"NO_PROXY": no_proxy, "HTTP_PROXY": proxy.url}.items():
-        monkeypatch.setenv(variable, value)  # where libraries would look
-        stop.base[variable] = value
-        assert_stopped(stop("github"), sim)
-
-
-@pytest.mark.parametrize("no_proxy", ["0.0.0.0", "[::1], 0.0.0.0/8", "*"])
-def test_an_entry_of_no_proxy_that_means_the_host_makes_the_connection_direct(
-    no_proxy: str, stop: InProcess, proxy: Proxy, sim: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stop_with_no_proxy(no_proxy, stop, proxy, sim, monkeypatch)
-    assert proxy.asked == []
-
-
-@pytest.mark.parametrize(
-    "no_proxy",
-    ["fd00::/8", "[::1]", "fe80::/10", "a:b", "\xfc.example", "\x7f", "0.0.0.0:1"],
-    ids=ascii,
-)
-def test_any_other_entry_of_no_proxy_changes_nothing_and_is_no_error(
-    no_proxy: str, stop: InProcess, proxy: Proxy, sim: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stop_with_no_proxy(no_proxy, stop, proxy, sim, monkeypatch)
-    assert len(proxy.asked) == 1
-
-
-@pytest.mark.parametrize("ca_cert", ["file", "text", "another", ""])
-def test_the_certificates_of_ca_cert_and_of_the_system_are_trusted(
-    ca_cert: str, stop: InProcess, tls_sim: Simulator, ca_pem: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (stop.directory / "ca.pem").write_text(ca_pem)
-    another = trustme.CA().cert_pem.bytes().decode()
-    if ca_cert in ("another", ""):
-        monkeypatch.setenv("SSL_CERT_FILE", str(stop.directory / "ca.pem"))
-    value = {"file": "ca.pem", "text": ca_pem, "another": another, "": ""}[ca_cert]
-    assert_stopped(stop(WALLARM_API_HOST=tls_sim.host, WALLARM_CA_CERT=value), tls_sim)
 
 
 @pytest.mark.parametrize("url", ["http://[::1]:{}", "[::1]:{}", "https://[0:0:0:0:0:0:0:1]:{}/"])
