@@ -32,6 +32,7 @@ def check(version: str) -> None:
         raise ReleaseError(f"a version is three numbers such as 1.2.3, not {version!r}")
     if f'__version__ = "{version}"' not in _git("show", "HEAD:wallarm_fast/__init__.py").splitlines():
         raise ReleaseError(f"wallarm_fast/__init__.py does not have the version {version}")
+    _changes(version)
     containing = _git("branch", "--remotes", "--contains=HEAD", "--format=%(refname:lstrip=3)").splitlines()
     if not any(map(_BRANCH.fullmatch, containing)):
         raise ReleaseError("the commit is neither on main nor on a maintenance branch such as 1.x or 1.2.x")
@@ -82,6 +83,11 @@ def tag(reference: str, *, private: bool) -> None:
     _git("push", "--atomic", "origin", *(f"{commit}:refs/tags/{name}" for name in names))
 
 
+def notes(version: str) -> None:
+    """Print the section of the changelog that describes this version."""
+    print(_changes(version))  # noqa: T201
+
+
 def major(reference: str) -> None:
     """Move the major tags of the action (v1) and of the image (1) here, unless a newer release has them."""
     image, version = _parse(reference)
@@ -93,6 +99,15 @@ def major(reference: str) -> None:
     _git("fetch", "--no-tags", "origin", f"refs/tags/v{version}")
     _git("push", "--force", "origin", f"FETCH_HEAD:refs/tags/v{number}")
     _imagetools("create", f"--tag={image}:{number}", reference)
+
+
+def _changes(version: str) -> str:
+    """Return the section of a version in the changelog, without its heading."""
+    changelog = _git("show", "HEAD:CHANGELOG.md")
+    section = re.search(rf"(?ms)^## {re.escape(version)}$(.*?)(?=^## |\Z)", changelog)
+    if not (section and section[1].strip()):
+        raise ReleaseError(f"CHANGELOG.md does not say under '## {version}' what changes")
+    return section[1].strip()
 
 
 def _workflows(revision: str) -> str:
@@ -177,10 +192,10 @@ def main() -> None:
     """Run one step; a failure is an error message and exit code 1."""
     parser = argparse.ArgumentParser(description=__doc__)
     steps = parser.add_subparsers(required=True)
-    for step in (check, join, public, tag, major):
+    for step in (check, join, public, tag, notes, major):
         subparser = steps.add_parser(step.__name__, help=step.__doc__, description=step.__doc__)
         subparser.set_defaults(step=step)
-        subparser.add_argument({check: "version", join: "tag"}.get(step, "reference"))
+        subparser.add_argument({check: "version", notes: "version", join: "tag"}.get(step, "reference"))
         if step is join:
             subparser.add_argument("digests", nargs="+")
         elif step is tag:

@@ -15,7 +15,7 @@ from wallarm_fast.errors import UnreachableError
 from wallarm_fast.log import RunLogger
 
 MOMENT = 1_445_412_480.0  # Wed, 21 Oct 2015 07:28:00 GMT
-ADVICE = "; check api_host and proxy, raise timeout, or try again later"
+ADVICE = "; check api_host and proxy, increase timeout, or try again later"
 
 
 def keep_failing(timeout: float, retry_after: float | None = None) -> tuple[list[float], str]:
@@ -26,7 +26,7 @@ def keep_failing(timeout: float, retry_after: float | None = None) -> tuple[list
         raise TransientError(UnreachableError, "down", retry_after=retry_after)
 
     with pytest.raises(UnreachableError) as failed:
-        retry(fail, Deadline.after(timeout, clock.clock), RunLogger("wallarm_fast", "5080"))
+        retry(fail, Deadline.after(timeout, clock.clock), RunLogger("wallarm_fast", "5080", clock.clock))
     return clock.slept, str(failed.value)
 
 
@@ -49,11 +49,11 @@ def test_attempts_follow_until_the_next_would_come_too_late(retry_after: float, 
 @pytest.mark.parametrize(
     ("timeout", "retry_after", "pauses", "error"),
     [
-        (0.7, None, [], "(tried once)"),
-        (10, 9.74, [9.74], "and asks to wait 10 s (Retry-After), which is more than is left"),
-        (10, 9.75, [], "and asks to wait 10 s (Retry-After), which is more than is left"),
-        (60, 1e20, [], "and asks to wait 100000000000000000000 s (Retry-After), which is more than is left"),
-        (60, 14.6, [14.6] * 4, "and asks to wait 15 s (Retry-After), which is more than is left"),
+        (0.7, None, [], " (tried once)"),
+        (10, 9.74, [9.74], "; Retry-After: 10 s exceeds the time left"),
+        (10, 9.75, [], "; Retry-After: 10 s exceeds the time left"),
+        (60, 1e20, [], "; Retry-After: 100000000000000000000 s exceeds the time left"),
+        (60, 14.6, [14.6] * 4, "; Retry-After: 15 s exceeds the time left"),
     ],
 )
 def test_retry_after_replaces_the_backoff_and_leaves_time_for_an_attempt(

@@ -5,13 +5,13 @@ import re
 import pytest
 import yaml
 
-from tests.scripts.releases import JOBS, STEPS, Clone
+from tests.scripts.releases import JOBS, RUNS, STEPS, Clone
 
 REFERENCE = f"ghcr.io/owner/name:1.2.0@sha256:{'0a' * 32}"
 
 
 def test_the_workflow_runs_every_step_of_the_script() -> None:
-    assert list(STEPS) == ["check", "join", "public", "tag", "major"]
+    assert list(STEPS) == ["check", "join", "public", "tag", "notes", "major"]
 
 
 def test_the_workflow_gives_every_step_the_variables_that_it_uses() -> None:
@@ -29,6 +29,52 @@ def test_a_version_other_than_that_of_the_code_is_refused(clone: Clone) -> None:
 def test_a_version_other_than_three_numbers_is_refused(clone: Clone, version: str) -> None:
     clone.commit(version)
     clone.step("check", VERSION=version, fails="a version is three numbers such as 1.2.3")
+
+
+NOTES = """# Changelog
+
+## 1.3.0
+
+Not released.
+
+## 1.2.0
+
+A first paragraph.
+
+### Fixed
+
+- A list, about 1.0.0.
+
+## 1.0.0
+
+First release.
+"""
+
+
+def test_the_release_notes_are_the_section_of_the_version_in_the_changelog(clone: Clone) -> None:
+    clone.commit(**{"CHANGELOG.md": NOTES})
+    assert (
+        clone.step("notes", VERSION="1.2.0") == "A first paragraph.\n\n### Fixed\n\n- A list, about 1.0.0.\n"
+    )
+    assert clone.step("notes", VERSION="1.0.0") == "First release.\n"
+
+
+@pytest.mark.parametrize(
+    "changelog",
+    ["", "# 1.2.0\n\nx\n", "## 1.2.0", "## 1.2.0\n\n## 1.1.0\n\nx\n", "## 1.2.01\n\nx\n", "## 112.0\n\nx\n"],
+)
+@pytest.mark.parametrize("step", ["check", "notes"])
+def test_a_version_that_the_changelog_does_not_describe_is_refused(
+    clone: Clone, step: str, changelog: str
+) -> None:
+    clone.commit(**{"CHANGELOG.md": changelog})
+    clone.step(step, VERSION="1.2.0", fails="CHANGELOG.md does not say under '## 1.2.0' what changes")
+
+
+def test_the_release_on_github_has_these_notes() -> None:
+    (publish,) = [run for run in RUNS if "gh release create" in run]
+    assert '--notes-file "$NOTES"' in publish
+    assert "--generate-notes" not in publish
 
 
 def test_a_commit_that_is_on_no_branch_for_releases_is_refused(clone: Clone) -> None:
