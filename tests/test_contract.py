@@ -52,7 +52,7 @@ def test_all_snippets_use_the_same_actions_components_and_image_of_this_major_ve
     ]
     name, major = "OWNER/wallarm-fast-stop-recording", __version__.partition(".")[0]
     for expression, expected in {
-        r"uses:\s*(\S*wallarm-fast-stop-recording\S*)": {
+        r"uses:\s*(\S*wallarm-fast-stop-recording[\w/@-]*)": {
             f"{name}{step.folder and '/'}{step.folder.rstrip('/')}@v{major}" for step in STEPS
         },
         r"component:\s*(\S+/\S+)": {f"$CI_SERVER_FQDN/{name}/{step}@{major}" for step in STEPS},
