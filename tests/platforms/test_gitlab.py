@@ -32,36 +32,26 @@ VARIABLES += "BASELINE_COUNT={3}\n"
 
 
 @pytest.mark.parametrize(
-    ("env", "exit_code", "file", "text"),
+    ("env", "exit_code", "file", "values"),
     [
-        ({}, 0, "stop-recording.env", VARIABLES.format("9058", "stopped", "running", "5")),
+        ({}, 0, "stop-recording.env", ("9058", "stopped", "running", "5")),
         # As gitlab-ci-local sets it.
-        (
-            {"GITLAB_CI": "false"},
-            0,
-            "stop-recording.env",
-            VARIABLES.format("9058", "stopped", "running", "5"),
-        ),
+        ({"GITLAB_CI": "false"}, 0, "stop-recording.env", ("9058", "stopped", "running", "5")),
         (
             {"INPUT_MIN_BASELINES": "6"},
             8,
             "stop-recording.env",
-            VARIABLES.format("9058", "too_few_baselines", "running", "5"),
+            ("9058", "too_few_baselines", "running", "5"),
         ),
-        (
-            {"TEST_RUN_ID": "1", "INPUT_OUTPUT_FILE": "x.env"},
-            4,
-            "x.env",
-            VARIABLES.format("", "not_found", "", ""),
-        ),
-        ({"TEST_RUN_ID": "../x"}, 2, "stop-recording.env", VARIABLES.format("", "bad_input", "", "")),
+        ({"TEST_RUN_ID": "1", "INPUT_OUTPUT_FILE": "x.env"}, 4, "x.env", ("", "not_found", "", "")),
+        ({"TEST_RUN_ID": "../x"}, 2, "stop-recording.env", ("", "bad_input", "", "")),
     ],
 )
 def test_the_dotenv_file_has_every_variable_whatever_happened(
-    env: Mapping[str, str], exit_code: int, file: str, text: str, stop: InProcess
+    env: Mapping[str, str], exit_code: int, file: str, values: tuple[str, ...], stop: InProcess
 ) -> None:
     assert stop("gitlab", **env).exit_code == exit_code
-    assert (stop.directory / file).read_text() == text
+    assert (stop.directory / file).read_text() == VARIABLES.format(*values)
     assert [path.name for path in stop.directory.iterdir()] == [file]
 
 
