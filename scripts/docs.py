@@ -7,7 +7,7 @@
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import TextWrapper, indent
 from typing import Any
@@ -196,9 +196,9 @@ def reference(texts: Mapping[str, Any]) -> str:
     """Return the reference of all steps, in the language of the texts."""
     parts = [texts["head"]]
     for name, step in STEPS.items():
-        own = texts[name]
+        own = {"inputs": {}, "outputs": {}, "exit_codes": {}, **texts[name]}
         inputs = (input_row(key, spec, texts, own) for key, spec in step.inputs.items())
-        outputs = (output_row(key, spec, own) for key, spec in step.outputs.items())
+        outputs = (output_row(key, spec, texts, own) for key, spec in step.outputs.items())
         parts += [
             f"## {own['title']}\n\n{own['intro']}",
             table(texts["input_columns"], inputs),
@@ -216,25 +216,31 @@ def table(columns: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
 
 def code(text: str) -> str:
     """Return the text with the names of inputs as code."""
-    names = "|".join(
-        ["copy", *(n for step in STEPS.values() for n in (*step.inputs, *step.outputs) if "_" in n)]
-    )
+    names = "|".join(n for step in STEPS.values() for n in (*step.inputs, *step.outputs) if "_" in n)
     return re.sub(rf"(?<![`\w])({names}|fromJSON)(?![`\w])", r"`\1`", text)
+
+
+def worded(translation: str | None, english: str, texts: Mapping[str, Any]) -> str:
+    """Return the translation, or in English the text of the code."""
+    if not translation and texts["translated"]:
+        sys.exit(f"error: not translated: {english}")
+    return translation or code(english)
 
 
 def input_row(name: str, spec: Input, texts: Mapping[str, Any], own: Mapping[str, Any]) -> Sequence[str]:
     """Return the cells of an input."""
-    translate: Callable[[str], str] = lambda text: texts["defaults"].get(text, text)  # noqa: E731
-    default = f"`{spec.default}`" if spec.default else code(translate(spec.otherwise))
+    default = f"`{spec.default}`"
+    if not spec.default:
+        default = worded(texts["defaults"].get(spec.otherwise), spec.otherwise, texts)
     if spec.gitlab_file:
         default = texts["in_gitlab"].format(file=f"`{spec.gitlab_file}`", otherwise=default)
-    meaning = own.get("inputs", {}).get(name) or texts.get("inputs", {}).get(name) or code(spec.meaning)
-    return f"`{name}`", f"`{spec.variable}`", default, meaning
+    translation = own["inputs"].get(name) or texts["inputs"].get(name)
+    return f"`{name}`", f"`{spec.variable}`", default, worded(translation, spec.meaning, texts)
 
 
-def output_row(name: str, spec: Output, own: Mapping[str, Any]) -> Sequence[str]:
+def output_row(name: str, spec: Output, texts: Mapping[str, Any], own: Mapping[str, Any]) -> Sequence[str]:
     """Return the cells of an output."""
-    meaning = own.get("outputs", {}).get(name) or code(spec.meaning)
+    meaning = worded(own["outputs"].get(name), spec.meaning, texts)
     return f"`{name}`", f"`{spec.variable}`" if spec.variable else "-", meaning
 
 
@@ -243,7 +249,7 @@ def exit_rows(step: Step, texts: Mapping[str, Any], own: Mapping[str, Any]) -> I
     yield "0", own["success"], own["succeeded"], ""
     errors = {error.exit_code: error.status for error in (*COMMON_ERRORS, *step.errors)}
     for number, status in sorted(errors.items()):
-        meaning, advice = (own.get("exit_codes") or {}).get(number) or texts["exit_codes"][number]
+        meaning, advice = own["exit_codes"].get(number) or texts["exit_codes"][number]
         yield str(number), f"`{status}`", meaning, advice
     yield "130, 143", f"`{SignalError.status}`", *texts["exit_codes"]["signal"]
 

@@ -26,8 +26,8 @@ CONNECTION_INPUTS = {
     ),
     "ca_cert": Input(
         "WALLARM_CA_CERT",
-        "additional certificates to trust: path of a PEM file, relative to the working directory, or the PEM "
-        "text itself",
+        "certificates to trust in addition to the system's: path of a PEM file, relative to the working "
+        "directory, or the PEM text",
     ),
 }
 
