@@ -16,7 +16,9 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 ROOT = Path(__file__).resolve().parents[1]
 # One Python and one platform, since the lock has markers. What is left is pure Python.
 TARGET = ("--python-version=3.11", "--python-platform=x86_64-unknown-linux-gnu")
-LEFT_OUT = re.compile(r"(^|/)(bin|tests?|__pycache__)/|\.(so|pyc|lock)$|dist-info/(?!METADATA$|.*LICEN[CS]E)")
+LEFT_OUT = re.compile(
+    r"^_yaml/|(^|/)(bin|tests?|__pycache__)/|\.(so|pyc|lock)$|dist-info/(?!METADATA$|.*LICEN[CS]E)"
+)
 # Whoever starts the file without -S must not get a library of this Python in place of one of ours.
 MAIN = """import sys
 sys.path[1:] = [path for path in sys.path[1:] if not path.endswith(("site-packages", "dist-packages"))]
