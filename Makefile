@@ -90,7 +90,7 @@ bench: setup ## compare the step with a minimal script, and its container with a
 	$(BIN)/python -m tests.tools.bench
 	$(BIN)/python -m tests.e2e bench
 
-picture: setup ## take the picture of a job summary for the README; needs Chromium on PATH
+picture: setup ## take the pictures of job summaries for the README; needs Chromium on PATH
 	$(BIN)/python -m tests.tools.picture
 
 lock: setup ## update requirements*.txt from pyproject.toml

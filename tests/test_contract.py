@@ -49,7 +49,10 @@ def test_all_snippets_use_the_same_actions_components_and_image_of_this_major_ve
     name, major = "OWNER/wallarm-fast-stop-recording", __version__.partition(".")[0]
     for expression, expected in {
         r"uses:\s*(\S*wallarm-fast-stop-recording[\w/@-]*)": {
-            f"{name}{step.folder and '/'}{step.folder.rstrip('/')}@v{major}" for step in STEPS
+            f"{name}@v{major}",
+            f"{name}/start@v{major}",
+            f"{name}/verdict@v{major}",
+            f"{name}/native@v{major}",
         },
         r"component:\s*(\S+/\S+)": {f"$CI_SERVER_FQDN/{name}/{step}@{major}" for step in STEPS},
         r"\b(ghcr\.io/\S+?:[\w.-]+)": {f"ghcr.io/{name}:{major}"},
