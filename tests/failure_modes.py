@@ -22,8 +22,8 @@ class Case:
     """A run of a step with inputs, in a changed world, and what comes of it.
 
     `says` is a pattern for the log and the outputs, `calls` what is called, `record` the record that the
-    outputs of a failure name, `tracebacks` their number. Of the verdict step, `copies` is the number of calls
-    that ask for a copy, and `aborted` has the runs that are aborted.
+    outputs of a failure name, `tracebacks` their number, `seconds` the most that it may take. Of the verdict
+    step, `copies` is the number of calls that ask for a copy, and `aborted` has the runs that are aborted.
     """
 
     def __init__(  # noqa: PLR0913 - what may be told of a case
@@ -33,12 +33,14 @@ class Case:
         calls: list[str] | None = None,
         record: str = "",
         tracebacks: int = 0,
+        seconds: float = 120,
         copies: int = 0,
         aborted: Sequence[int] = (),
         **env: str,
     ) -> None:
         self.changes, self.says, self.calls, self.record, self.env = changes, says, calls, record, env
-        self.tracebacks, self.copies, self.aborted = tracebacks, copies, aborted
+        self.tracebacks, self.seconds = tracebacks, seconds
+        self.copies, self.aborted = copies, aborted
 
 
 def rules(**wanted: Any) -> Change:  # noqa: ANN401 - the fields of Rules
