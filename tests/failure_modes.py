@@ -11,10 +11,14 @@ import pytest
 from tests.harness import ROOT, InProcess
 from tests.tools.simulator import Exchange, Simulator, faults
 
-ROWS, VERDICT_ROWS = (
-    re.findall(r"(?m)^\| (.+?) \| (.+?) \| (\d+) \|$", part)
-    for part in (ROOT / "docs/failure-modes.md").read_text("utf-8").split("\n## The verdict step\n")
-)
+_PAGE = (ROOT / "docs/failure-modes.md").read_text("utf-8")
+# The rows by the headings above them: a situation, what the step does, and the exit code.
+_SECTIONS = {
+    section.partition("\n")[0]: re.findall(r"(?m)^\| (.+?) \| (.+?) \| (\d+) \|$", section)
+    for section in _PAGE.split("\n## ")
+}
+VERDICT_ROWS = _SECTIONS.pop("The verdict step")
+ROWS = [row for rows in _SECTIONS.values() for row in rows]
 Change = Callable[[InProcess, Simulator, pytest.MonkeyPatch], object]
 
 
