@@ -26,9 +26,11 @@ def vulns(*threats: int) -> Change:
     return rules(vulns=[{"id": number, "threat": threat} for number, threat in enumerate(threats)])
 
 
-def copying(*changes: Change, says: str, record: str = "9058", copies: int = 1, **env: str) -> Case:
-    env |= {"FAST_VERDICT_COPY": "true", "TEST_RECORD_ID": record}
-    return Case(*changes, says=says, copies=copies, **env)
+def copying(*changes: Change, says: str, record: str = "9058", copies: int = 1) -> Case:
+    """Return a case of copying, with every retry in the log."""
+    return Case(
+        *changes, says=says, copies=copies, FAST_VERDICT_COPY="true", TEST_RECORD_ID=record, RUNNER_DEBUG="1"
+    )
 
 
 def abort(step: InProcess, sim: Simulator, patch: pytest.MonkeyPatch) -> None:
@@ -73,7 +75,6 @@ CASES = {
         fault(faults.answer(429, headers={"Retry-After": "7"}), "POST", 2),
         says="HTTP 423; retrying(.|\n)*HTTP 429; retrying in 7.0 s",
         copies=4,
-        RUNNER_DEBUG="1",
     ),
     "the response to the copy is lost": copying(fault(faults.reset_after(), "POST"), says="may be running"),
     "the record is empty or still being recorded": copying(
