@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.harness import LOOK, TOKEN, InProcess
-from tests.plans import FAILED, GOING, TESTED, XSS, plan
+from tests.plans import FAILED, GOING, LOST, TESTED, XSS, plan
 from tests.tools.simulator import Exchange, Simulator, faults
 from tests.tools.simulator.faults import Fault
 
@@ -96,18 +96,6 @@ def test_several_copies_run_one_after_the_other_whatever_happens_to_them(
     assert "check test_record_id and cloud_region" in unknown
     assert "::error title=Wallarm FAST%3A Test record not found::" in ran.log
     assert recording.endswith("; a copy needs a stopped recording and a record that is not empty")
-
-
-LOST = {
-    "reset": faults.reset_after(),
-    "cut": faults.cut(),
-    "closed": faults.close_without_answer(),
-    "408": faults.answer(408, act=True),
-    "502": faults.answer(502, act=True),
-    "not JSON": faults.answer(200, "<html>", act=True),
-    "no id": faults.envelope(200, {"state": "cloning"}, act=True),
-    "odd id": faults.envelope(200, {"id": "../x"}, act=True),
-}
 
 
 @pytest.mark.parametrize("fault", LOST.values(), ids=LOST)
