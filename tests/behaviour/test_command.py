@@ -26,7 +26,7 @@ from wallarm_fast import __version__
             "verdict",
             [
                 "FAST_VERDICT_MIN_THREAT",
-                "copy the test run with test_record_id first",
+                "test_record_id",
                 "VULNERABILITY_COUNT",
                 "11 ",
             ],

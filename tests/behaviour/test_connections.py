@@ -2,6 +2,8 @@
 
 import socket
 import ssl
+from collections.abc import Mapping, Sequence
+from socketserver import BaseRequestHandler
 
 import pytest
 
@@ -9,6 +11,7 @@ from tests.assertions import assert_failed, assert_stopped
 from tests.harness import STOP, InProcess
 from tests.tools.proxy import Proxy
 from tests.tools.simulator import Exchange, Simulator, faults
+from tests.tools.simulator.serving import ThreadingServer
 
 # Addresses of a host: 127.0.0.1 works, nothing listens on 127.0.0.2, the others hang.
 ADDRESSES = {
@@ -18,12 +21,24 @@ ADDRESSES = {
 }
 
 
+def resolve_to(patch: pytest.MonkeyPatch, addresses: Mapping[str, Sequence[str]]) -> None:
+    """Let these names have these addresses."""
+    resolve = socket.getaddrinfo
+
+    def find(host: str, *args: int, **kwargs: int) -> list[object]:
+        return [
+            found for address in addresses.get(host, [host]) for found in resolve(address, *args, **kwargs)
+        ]
+
+    patch.setattr(socket, "getaddrinfo", find)
+
+
 @pytest.mark.parametrize("addresses", ADDRESSES.values(), ids=ADDRESSES)
 def test_dead_addresses_leave_time_for_the_one_that_works(
     addresses: list[str], stop: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An address that hangs takes all the time that it is given, on the clock of the step."""
-    connect, resolve = socket.socket.connect, socket.getaddrinfo
+    connect = socket.socket.connect
 
     def connect_or_hang(client: socket.socket, address: tuple[str, int]) -> None:
         if not address[0].startswith("127."):
@@ -31,16 +46,57 @@ def test_dead_addresses_leave_time_for_the_one_that_works(
             raise TimeoutError
         connect(client, address)
 
-    def resolve_to_all(host: str, *args: int, **kwargs: int) -> list[object]:
-        found = addresses if host == "localhost" else [host]
-        return [entry for address in found for entry in resolve(address, *args, **kwargs)]
-
     monkeypatch.setattr(socket.socket, "connect", connect_or_hang)
-    monkeypatch.setattr(socket, "getaddrinfo", resolve_to_all)
+    resolve_to(monkeypatch, {"localhost": addresses})
     url = sim.url.replace("127.0.0.1", "localhost")
     ran = stop("github", WALLARM_API_HOST=url, STOP_RECORDING_TIMEOUT="24")
     assert_stopped(ran, sim, already=False)
     assert sim.calls == [STOP]
+
+
+@pytest.mark.parametrize("hangs", [False, True], ids=["reset", "hangs"])
+def test_after_an_address_that_fails_in_the_handshake_the_next_one_comes_first(
+    hangs: bool, stop: InProcess, tls_sim: Simulator, ca_pem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where large packets are lost on the way over IPv6: connections are accepted, then nothing comes."""
+
+    class Fail(BaseRequestHandler):
+        def handle(self) -> None:
+            while hangs and self.request.recv(4096):
+                pass
+
+    resolve_to(monkeypatch, {"localhost": ["127.0.0.2", "127.0.0.1"]})
+    with ThreadingServer(("127.0.0.2", tls_sim.server_address[1]), Fail) as first:
+        env = {"WALLARM_API_HOST": tls_sim.url, "WALLARM_CA_CERT": ca_pem, "STOP_RECORDING_TIMEOUT": "2"}
+        assert_stopped(stop("github", TEST_RUN_ID="5080", **env), tls_sim, already=False)
+        assert first.connections == 1
+    assert tls_sim.calls == [STOP]
+    assert len(stop.clock.slept) == 1
+
+
+def test_a_dot_at_the_end_of_a_name_is_for_the_resolver_alone(
+    stop: InProcess, tls_sim: Simulator, ca_pem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve_to(monkeypatch, {"localhost.": ["127.0.0.1"]})
+    url = tls_sim.url.replace("localhost", "localhost.")
+    assert_stopped(stop("github", WALLARM_API_HOST=url, WALLARM_CA_CERT=ca_pem), tls_sim, already=False)
+
+
+def test_silence_is_put_up_with_for_300_seconds_however_long_the_timeout(
+    stop: InProcess, closed_port: int
+) -> None:
+    ran = stop(WALLARM_API_HOST=f"http://127.0.0.1:{closed_port}", STOP_RECORDING_TIMEOUT="3600")
+    assert_failed(ran, 6, "no connection to 127.0.0.1:", " times); check api_host and proxy; recording may")
+    assert 280 < sum(stop.clock.slept) <= 300
+
+
+def test_any_response_ends_the_silence(stop: InProcess, sim: Simulator) -> None:
+    sim.faults.add(faults.reset_before(), on="stop", times=20)
+    sim.faults.add(faults.answer(503), on="stop")
+    sim.faults.add(faults.reset_before(), on="stop", times=None)
+    ran = stop(STOP_RECORDING_TIMEOUT="3600")
+    assert_failed(ran, 6, "no complete response from 127.0.0.1:")
+    assert 450 < sum(stop.clock.slept) <= 480
 
 
 def test_a_host_that_is_not_found_is_named_and_resolved_again(
