@@ -8,7 +8,7 @@ from socketserver import BaseRequestHandler
 import pytest
 
 from tests.assertions import assert_failed, assert_stopped
-from tests.harness import STOP, InProcess
+from tests.harness import STOP, TOKEN, InProcess
 from tests.tools.proxy import Proxy
 from tests.tools.simulator import Exchange, Simulator, faults
 from tests.tools.simulator.serving import ThreadingServer
@@ -175,3 +175,23 @@ def test_what_follows_a_response_is_not_taken_for_the_next_one(stop: InProcess, 
     assert ran.exit_code == 0
     assert len(sim.calls) == len(ids)
     assert [result["test_record_id"] for result in ran.results] == [str(9058 + nth) for nth in range(100)]
+
+
+@pytest.mark.parametrize("url", ["http://[::1]:{}", "[::1]:{}", "https://[0:0:0:0:0:0:0:1]:{}/"])
+def test_an_ipv6_literal_is_a_host(
+    url: str, stop: InProcess, server_tls: ssl.SSLContext, ca_pem: str
+) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no ::1")
+    tls = None if url.startswith("http:") else server_tls
+    with Simulator(token=TOKEN, baselines=5, host="::1", tls=tls) as sim:
+        sim.state.create_run("first")
+        host = url.format(sim.host.rpartition(":")[2])
+        assert_stopped(stop(WALLARM_API_HOST=host, WALLARM_CA_CERT=ca_pem), sim)
+
+
+def test_the_path_of_a_base_url_is_kept(stop: InProcess, sim: Simulator) -> None:
+    stop(WALLARM_API_HOST=f"{sim.url}/gateway/")
+    assert sim.calls[0] == "POST /gateway/v1/test_run/5080/action/stop"
