@@ -13,7 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wallarm_fast.inputs import parsers
-from wallarm_fast.inputs.parsers import parse_base_url, parse_proxy, parse_test_run_ids
+from wallarm_fast.inputs.addresses import parse_base_url, parse_proxy
+from wallarm_fast.inputs.parsers import parse_test_run_ids
 
 Parse = Callable[[str], object]
 Table = dict[Parse, list[tuple[object, str | list[str]]]]
@@ -185,10 +186,14 @@ def test_an_accepted_address_means_the_same_to_httpx(text: str) -> None:
         assert (seen.scheme, seen.host, seen.port) == (url.scheme, url.hostname, url.port)
 
 
-@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+# As environment files and secrets damage them.
+DAMAGED = {"CRLF": "\r\n", "backslash n": "\\n", "backslash r n": "\\r\\n", "blank": " ", "nothing": ""}
+
+
+@pytest.mark.parametrize("ending", ["\n", *DAMAGED.values()], ids=["LF", *DAMAGED])
 def test_only_the_certificates_of_a_text_or_of_4_mib_of_a_file_are_taken(ending: str, ca_pem: str) -> None:
     text = f"# Root of Müller & Söhne\n{ca_pem}\n{PRIVATE_KEY}\n{ca_pem}".replace("\n", ending)
     Path("certs").mkdir()
     Path("certs/ca.pem").write_bytes(f"{text:\n>{4 << 20}}\n{ca_pem}".encode("latin-1"))
-    pem = ca_pem.strip().replace("\n", ending)
-    assert parsers.parse_certificates(text) == parsers.parse_certificates("certs/ca.pem") == f"{pem}\n{pem}"
+    assert parsers.parse_certificates(text) == f"{ca_pem}{ca_pem}"
+    assert parsers.parse_certificates("certs/ca.pem") == f"{ca_pem}{ca_pem}"

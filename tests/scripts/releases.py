@@ -26,6 +26,8 @@ class Clone:
         self.origin, self.environ = origin, environ
         self.folder = origin / f"../clone-{len(list(origin.parent.iterdir()))}"
         subprocess.run(["git", "clone", "--quiet", origin, self.folder], check=True)
+        self.zipapp = origin / "../wallarm-fast.pyz"
+        self.zipapp.write_bytes(b"\r\n\x00zip")
 
     def git(self, *arguments: str) -> str:
         command = ["git", "-c", "user.name=Dev", "-c", "user.email=dev@localhost", *arguments]
@@ -51,7 +53,7 @@ class Clone:
 
     def step(self, name: str, *, fails: str = "", **environ: str) -> str:
         """Run a step and return what it prints; with `fails`, it must fail and say that in its error."""
-        files = dict.fromkeys(("GITHUB_OUTPUT", "NOTES"), "/dev/stdout")
+        files = {**dict.fromkeys(("GITHUB_OUTPUT", "NOTES"), "/dev/stdout"), "ZIPAPP": str(self.zipapp)}
         env = {**os.environ, **files, "OPTION": "", **self.environ, **environ}
         command = ["bash", "-eu", "-c", STEPS[name]]
         done = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, check=False)

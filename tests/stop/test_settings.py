@@ -166,13 +166,13 @@ PROBLEMS = {
     f"output_file: '/no/x' cannot be written: {NO_FILE}": [
         "GITLAB_CI=true GITHUB_OUTPUT=. output_file=/no/x"
     ],
-    "output_file: 'x' is also an output file; choose another path": [
-        f"GITHUB_ACTIONS=true GITHUB_OUTPUT=x output_file={path}" for path in ("x", "./x", "no/../x", "link")
-    ],
     "token: is in quotes, which are taken as a part of it": ["token='hush'", 'token="hush"'],
     "token: is the path of a file": ["token=lines", "WALLARM_API_TOKEN=./lines"],
     "output_file: embedded null byte": ["output_file=\x00"],
 }
+for path in ("x", "./x", "no/../x", "link"):
+    message = f"output_file: '{path}' is also an output file; choose another path"
+    PROBLEMS[message] = [f"GITHUB_ACTIONS=true GITHUB_OUTPUT=x output_file={path}"]
 MISPLACED = (TOKEN, f"x{TOKEN}-1", f'["5080","{TOKEN}"]')
 for misused in [name for name in INPUTS if name != "token"]:
     message = f'{misused}: contains the token; pass the token only in the input "token"'

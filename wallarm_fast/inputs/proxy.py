@@ -5,7 +5,7 @@ from contextlib import suppress
 from urllib.parse import SplitResult
 
 from wallarm_fast.api.connection import port_of
-from wallarm_fast.inputs import parsers
+from wallarm_fast.inputs import addresses
 from wallarm_fast.inputs.table import InputReader
 
 
@@ -15,7 +15,7 @@ def read_proxy(reader: InputReader, url: SplitResult) -> str | None:
     Reads HTTPS_PROXY or HTTP_PROXY, ALL_PROXY and NO_PROXY, in lower case first, as curl does. A plain http://
     address of this machine is direct: the token never leaves the machine unencrypted.
     """
-    if url.scheme == "http" and parsers.is_loopback(url.hostname or ""):
+    if url.scheme == "http" and addresses.is_loopback(url.hostname or ""):
         return None
     for name in (f"{url.scheme}_proxy", "all_proxy"):
         for variable in (name, name.upper()):
@@ -24,7 +24,7 @@ def read_proxy(reader: InputReader, url: SplitResult) -> str | None:
                 entries = no_proxy.replace(",", " ").split()
                 if any(_matches(entry, url.hostname or "", port_of(url)) for entry in entries):
                     return None
-                return reader.check(variable, value, parsers.parse_proxy, None)
+                return reader.check(variable, value, addresses.parse_proxy, None)
     return None
 
 
