@@ -10,7 +10,6 @@ import importlib
 import io
 import os
 import signal
-from contextlib import suppress
 from pathlib import Path
 
 # By argument; the commands of the image are this file under other names.
@@ -43,8 +42,6 @@ def main(arguments: list[str]) -> int:
 def run() -> None:
     """Run the process to its end."""
     exit_code = main(sys.argv[1:])
-    with suppress(OSError, ValueError):
-        sys.stderr.flush()
     # At once: a thread in a request or a write that hangs must neither delay the end nor print into it.
     os._exit(exit_code)
 

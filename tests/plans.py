@@ -13,6 +13,17 @@ TESTED: View = {
 FAILED: View = {**TESTED, "state": "failed", "baseline_check_fail_count": 1}
 XSS = {"id": 7, "threat": 70, "code": "xss", "type": "Cross-site scripting"}
 INFO = {"id": 8, "threat": 20, "code": "info", "type": "Information exposure"}
+# Responses to a create that do not tell of the run that was created.
+LOST = {
+    "reset": faults.reset_after(),
+    "cut": faults.cut(),
+    "closed": faults.close_without_answer(),
+    "408": faults.answer(408, act=True),
+    "502": faults.answer(502, act=True),
+    "not JSON": faults.answer(200, "<html>", act=True),
+    "no id": faults.envelope(200, {"state": "cloning"}, act=True),
+    "odd id": faults.envelope(200, {"id": "../x"}, act=True),
+}
 
 
 def plan(sim: Simulator, *views: View, run: int = 5080) -> None:

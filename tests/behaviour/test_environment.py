@@ -25,7 +25,7 @@ LABELS = {
     "INPUT_OUTPUT_FILE": "output_file (STOP_RECORDING_OUTPUT_FILE)",
 }
 TOO_LONG = "x" * 300
-CANNOT_BE_OPENED = {"pipe": "it is a pipe", "missing/x": "No such file", "file/x": "Not a directory"}
+CANNOT_BE_OPENED = {"pipe": "it is a pipe", "/missing/x": "No such file", "file/x": "Not a directory"}
 CANNOT_BE_OPENED |= {TOO_LONG: "File name too long"}
 short = "{:.20}".format  # names a case
 FULL = "No space left on device"
@@ -136,7 +136,7 @@ def test_the_summary_says_why_the_stop_failed_even_if_the_disk_was_full(
     variable: str, stop: InProcess
 ) -> None:
     ran = fill_disk(stop, "github", variable, "TEST_RUN_ID=1")
-    assert ran.summary.startswith("### Wallarm FAST: No such")
+    assert ran.summary.startswith("### Wallarm FAST: Test run not found")
     assert ran.summary.count("###") == 1
     assert "| 9058 |" not in ran.summary
 
@@ -226,7 +226,7 @@ def test_outputs_that_cannot_be_printed_do_not_hide_an_error_of_the_run(
     assert sim.state.get("5080")["recording"] is True
     assert told(ran) == {("not_found", "")}
     missing, problem = ran.errors
-    assert "no such test run" in missing
+    assert "test run not found" in missing
     assert problem == f"stdout cannot be written: {FULL}"
     assert "Traceback" not in ran.stderr
 
@@ -302,21 +302,34 @@ def test_https_goes_through_the_proxy_which_never_sees_the_token(
 
 
 @pytest.mark.parametrize("setting", ["HTTP_PROXY=http://", "http_proxy="])
-def test_http_goes_through_the_proxy(setting: str, stop: InProcess, proxy: Proxy, sim: Simulator) -> None:
+def test_http_goes_through_the_proxy_which_resolves_the_name(
+    setting: str, stop: InProcess, proxy: Proxy, sim: Simulator
+) -> None:
     variable, start = setting.split("=")
+    proxy.route_to = sim.host
+    stop.base |= {"WALLARM_API_HOST": "http://api.example", "WALLARM_API_USE_SSL": "false"}
     stop.base |= {variable: start + proxy.url.removeprefix("http://"), "HTTPS_PROXY": "http://x.invalid"}
     assert_stopped(stop("github"), sim)
-    assert proxy.asked == [f"POST {sim.url}/v1/test_run/5080/action/stop"]
+    assert proxy.asked == ["POST http://api.example/v1/test_run/5080/action/stop"]
     assert b"Basic" not in proxy.seen
 
 
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "LOCALHOST"])
+def test_plain_http_to_this_machine_is_direct_whatever_the_proxy(
+    host: str, stop: InProcess, proxy: Proxy, sim: Simulator
+) -> None:
+    url = sim.url.replace("127.0.0.1", host)
+    assert_stopped(stop(WALLARM_API_HOST=url, HTTP_PROXY=proxy.url, ALL_PROXY=proxy.url), sim)
+    assert proxy.asked == []
+
+
 def test_the_proxy_gets_its_password_which_is_not_shown(
-    stop: InProcess, proxy: Proxy, sim: Simulator
+    stop: InProcess, proxy: Proxy, tls: Simulator
 ) -> None:
     address = proxy.url.replace("http://", "http://me:geheim@")
-    ran = stop("github", ALL_PROXY=address, HTTPS_PROXY="http://x.invalid", RUNNER_DEBUG="1")
-    assert_stopped(ran, sim)
-    assert proxy.asked == [f"POST {sim.url}/v1/test_run/5080/action/stop"]
+    ran = stop("github", ALL_PROXY=address, HTTP_PROXY="http://x.invalid", RUNNER_DEBUG="1")
+    assert_stopped(ran, tls)
+    assert proxy.asked == [f"CONNECT {tls.host}"]
     assert b"Basic bWU6Z2VoZWlt" in proxy.seen
     assert "geheim" not in ran.log
 
@@ -324,14 +337,18 @@ def test_the_proxy_gets_its_password_which_is_not_shown(
 def stop_with_no_proxy(
     no_proxy: str, stop: InProcess, proxy: Proxy, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Run the step twice: with NO_PROXY alone, and with a proxy, too."""
+    """Run the step against 0.0.0.0 twice: with NO_PROXY alone, and with a proxy, too."""
+    stop.base |= {
+        "WALLARM_API_HOST": sim.url.replace("127.0.0.1", "0.0.0.0"),
+        "WALLARM_API_USE_SSL": "false",
+    }
     for variable, value in {"NO_PROXY": no_proxy, "HTTP_PROXY": proxy.url}.items():
         monkeypatch.setenv(variable, value)  # where libraries would look
         stop.base[variable] = value
         assert_stopped(stop("github"), sim)
 
 
-@pytest.mark.parametrize("no_proxy", ["127.0.0.1", "[::1], 127.0.0.1", "*"])
+@pytest.mark.parametrize("no_proxy", ["0.0.0.0", "[::1], 0.0.0.0/8", "*"])
 def test_an_entry_of_no_proxy_that_means_the_host_makes_the_connection_direct(
     no_proxy: str, stop: InProcess, proxy: Proxy, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,7 +358,7 @@ def test_an_entry_of_no_proxy_that_means_the_host_makes_the_connection_direct(
 
 @pytest.mark.parametrize(
     "no_proxy",
-    ["fd00::/8", "[::1]", "fe80::/10", "a:b", "\xfc.example", "\x7f", "127.0.0.1:1"],
+    ["fd00::/8", "[::1]", "fe80::/10", "a:b", "\xfc.example", "\x7f", "0.0.0.0:1"],
     ids=ascii,
 )
 def test_any_other_entry_of_no_proxy_changes_nothing_and_is_no_error(

@@ -37,7 +37,7 @@ def test_a_signal_ends_the_wait_for_quiet_without_a_stop(
 def test_a_signal_wins_over_a_failed_run_and_keeps_what_is_known(
     stop_process: AsProcess, sim: Simulator
 ) -> None:
-    """The run 5080 is polled until long after the answers about the others; then a look hangs."""
+    """The run 5080 is polled until long after the responses about the others; then a fetch hangs."""
     sim.state.create_run("second")
     sim.faults.add(faults.envelope(200, {"recording": True, "test_record_id": 9058}), on="stop", run=5080)
     for _ in range(2):
@@ -54,7 +54,7 @@ def test_a_signal_wins_over_a_failed_run_and_keeps_what_is_known(
     assert ran.outputs["test_record_ids"] == '["9059","9058"]'
     assert [result["recording"] for result in ran.results] == [None, False, True]
     missing, stopped, interrupted = (result["error"] for result in ran.results)
-    assert "no such test run" in missing
+    assert "test run not found at" in missing
     assert stopped is None
     assert interrupted == "interrupted by SIGTERM; recording may still be on"
 

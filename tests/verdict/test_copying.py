@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.harness import LOOK, TOKEN, InProcess
-from tests.plans import FAILED, GOING, TESTED, XSS, plan
+from tests.plans import FAILED, GOING, LOST, TESTED, XSS, plan
 from tests.tools.simulator import Exchange, Simulator, faults
 from tests.tools.simulator.faults import Fault
 
@@ -71,7 +71,7 @@ def test_nothing_is_copied_while_the_recorded_run_goes_on(copying: InProcess, si
     ran = copying("github", TEST_RUN_ID="5080", FAST_VERDICT_TIMEOUT="60")
     assert ran.exit_code == 11
     assert created(sim) == []
-    why = "not copied, since test run 5080 is not known to have ended: running"
+    why = "not copied, since test run 5080 is not known to have ended: not finished before timeout"
     assert ran.errors[0].startswith(f"test record 9058: {why}")
     assert ran.outputs["test_run_id"] == ""
 
@@ -92,22 +92,10 @@ def test_several_copies_run_one_after_the_other_whatever_happens_to_them(
     assert [result["state"] for result in ran.results] == [None, None, "failed", "interrupted", None]
     unknown, recording, *_, last = ran.errors
     assert last.endswith("not copied, because of the error before it")  # the node may have a run of another
-    assert "knows no such test record" in unknown
+    assert "test record not found at " in unknown
     assert "check test_record_id and cloud_region" in unknown
-    assert "::error title=Wallarm FAST%3A No such test record::" in ran.log
-    assert recording.endswith("; the recording must be stopped, and the record not empty")
-
-
-LOST = {
-    "reset": faults.reset_after(),
-    "cut": faults.cut(),
-    "closed": faults.close_without_answer(),
-    "408": faults.answer(408, act=True),
-    "502": faults.answer(502, act=True),
-    "not JSON": faults.answer(200, "<html>", act=True),
-    "no id": faults.envelope(200, {"state": "cloning"}, act=True),
-    "odd id": faults.envelope(200, {"id": "../x"}, act=True),
-}
+    assert "::error title=Wallarm FAST%3A Test record not found::" in ran.log
+    assert recording.endswith("; a copy needs a stopped recording and a record that is not empty")
 
 
 @pytest.mark.parametrize("fault", LOST.values(), ids=LOST)
@@ -151,7 +139,7 @@ def test_a_copy_that_does_not_end_in_time_can_be_waited_for_without_another(
     plan(sim, GOING, run=5081)
     ran = copying(FAST_VERDICT_TIMEOUT="60")
     assert ran.exit_code == 11
-    assert "to wait on, give test_run_id 5081 and no copy" in ran.errors[0]
+    assert "to keep waiting, run the step with test_run_id 5081 and without copy" in ran.errors[0]
 
 
 NOT_COPIED = "test record 9059: not copied, because of the error before it"
@@ -198,12 +186,14 @@ BAD_INPUT = {
     "FAST_VERDICT_MIN_THREAT=0": f"{MIN_THREAT} '0'",
     "FAST_VERDICT_MIN_THREAT=101": f"{MIN_THREAT} '101'",
     "FAST_VERDICT_TIMEOUT=0": "timeout (FAST_VERDICT_TIMEOUT): must be more than 0",
-    "FAST_VERDICT_JUNIT_FILE=no/such": "junit_file (FAST_VERDICT_JUNIT_FILE): 'no/such' cannot",
+    "FAST_VERDICT_JUNIT_FILE=/no/such": "junit_file (FAST_VERDICT_JUNIT_FILE): '/no/such' cannot",
     f"{COPY} TEST_RUN_RPS=1001": "rps (TEST_RUN_RPS): must be a whole number, 1 to 1000, not '1001'",
     f"{COPY} TEST_RUN_NAME=x{TOKEN}": "name (TEST_RUN_NAME): contains the token",
     f"{COPY} TEST_RUN_NAME=caf\udce9": "name (TEST_RUN_NAME): is not UTF-8 text",
     f"{COPY} TEST_RUN_POLICY_ID={'1' * 5000}": "policy_id (TEST_RUN_POLICY_ID): is not an id",
-    "FAST_VERDICT_JUNIT_FILE=x FAST_VERDICT_OUTPUT_FILE=x": "junit_file (FAST_VERDICT_JUNIT_FILE): is the",
+    "FAST_VERDICT_JUNIT_FILE=x FAST_VERDICT_OUTPUT_FILE=x": (
+        "output_file (FAST_VERDICT_OUTPUT_FILE): 'x' is also an output file"
+    ),
 }
 
 
@@ -219,7 +209,7 @@ def test_bad_input_is_named_before_any_request(
     assert ran.outputs["vulnerability_count"] == ""
 
 
-def test_a_misspelt_variable_gets_a_warning(verdict: InProcess, sim: Simulator) -> None:
+def test_a_misspelled_variable_gets_a_warning(verdict: InProcess, sim: Simulator) -> None:
     plan(sim, TESTED)
     ran = verdict(FAST_VERDICT_MIN_THREATS="5", FAST_VERDICT_STATUS="passed")
     assert ran.exit_code == 0

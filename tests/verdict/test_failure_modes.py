@@ -15,7 +15,7 @@ STATUSES = {
     "5": "refused",
     "6": "unreachable",
     "9": "failed",
-    "10": "interrupted",
+    "10": "aborted",
     "11": "unfinished",
     "12": "not_tested",
     "143": "interrupted",
@@ -27,7 +27,10 @@ def vulns(*threats: int) -> Change:
 
 
 def copying(*changes: Change, says: str, record: str = "9058", copies: int = 1) -> Case:
-    return Case(*changes, says=says, copies=copies, FAST_VERDICT_COPY="true", TEST_RECORD_ID=record)
+    """Return a case of copying, with every retry in the log."""
+    return Case(
+        *changes, says=says, copies=copies, FAST_VERDICT_COPY="true", TEST_RECORD_ID=record, RUNNER_DEBUG="1"
+    )
 
 
 def abort(step: InProcess, sim: Simulator, patch: pytest.MonkeyPatch) -> None:
@@ -35,26 +38,28 @@ def abort(step: InProcess, sim: Simulator, patch: pytest.MonkeyPatch) -> None:
 
 
 CASES = {
-    "the tests are done and found nothing": Case(says="5080: passed, 5 baselines"),
+    "the tests have found nothing": Case(says="5080: passed, 5 baselines"),
     "vulnerabilities of `min_threat` or more": Case(vulns(50), says="1 vulnerability found"),
     "only vulnerabilities below `min_threat`": Case(
-        vulns(50), says="passed, 4 baselines, 1 vulnerability below min_threat", FAST_VERDICT_MIN_THREAT="51"
+        vulns(50),
+        says="passed, 4 of 5 baselines passed, 1 vulnerability below min_threat",
+        FAST_VERDICT_MIN_THREAT="51",
     ),
     "more than 500 vulnerabilities": Case(vulns(*[7] * 501), says="501 vulnerabilities found"),
-    "the API calls the run failed and names no vulnerability": Case(
-        show(state="failed"), says="names no vulnerability"
+    "the API calls the run failed and returns no vulnerabilities": Case(
+        show(state="failed"), says="the API returned no vulnerabilities"
     ),
     "the run was aborted, by hand or by another run on the node": Case(
         abort, says="was aborted", aborted=[5080]
     ),
-    "the tests are not done at the deadline": Case(rules(test_seconds=9999), says="the run goes on"),
-    "the run is in a state that nobody knows": Case(show(state="dormant"), says="dormant, 5 of 5 baselines"),
+    "the tests are not finished at the deadline": Case(rules(test_seconds=9999), says="the run continues"),
+    "the run is in a state that nobody knows": Case(show(state="dormant"), says="state dormant, 5 of 5"),
     "the run passed, but nothing was tested": Case(
         show(baseline_check_passed_count=0, baseline_check_tech_fail_count=5), says="nothing was tested"
     ),
-    "the run passed, and the API says no counts": Case(
+    "the run passed, and the API returns no counts": Case(
         rules(omit_in_get=[f"baseline_check_{kind}_count" for kind in ("passed", "fail")]),
-        says="::warning::test run 5080: the API did not say how many baselines were tested",
+        says="::warning::test run 5080: the API did not return how many baselines were tested",
     ),
     "no FAST node is active for a minute": Case(
         show(node_active=False), rules(test_seconds=300), says="no FAST node is active"
@@ -65,20 +70,20 @@ CASES = {
     "the recorded run is still being tested": copying(
         rules(test_seconds=200), says="copied as test run 5081"
     ),
-    "the copy is turned away (423, 429)": copying(
+    "the copy is rejected for now (423, 429)": copying(
         fault(faults.answer(423), "POST"),
         fault(faults.answer(429, headers={"Retry-After": "7"}), "POST", 2),
         says="HTTP 423; retrying(.|\n)*HTTP 429; retrying in 7.0 s",
         copies=4,
     ),
-    "the answer to the copy is lost": copying(fault(faults.reset_after(), "POST"), says="may be running"),
+    "the response to the copy is lost": copying(fault(faults.reset_after(), "POST"), says="may be running"),
     "the record is empty or still being recorded": copying(
         lambda step, sim, patch: sim.state.create_run("second"),
-        says="record 9059: .*not_ready_for_cloning.*stopped, and the record not empty",
+        says="record 9059: .*not_ready_for_cloning.*stopped recording and a record that is not empty",
         record="9059",
     ),
     "there is no such test record": copying(
-        says="no such test record .*; check test_record_id and cloud_region", record="1"
+        says="test record not found .*; check test_record_id and cloud_region", record="1"
     ),
     "SIGTERM while waiting": Case(kill(signal.SIGTERM), says="interrupted by SIGTERM"),
 }

@@ -27,13 +27,13 @@ def test_junit_has_a_suite_per_run_and_a_case_per_vulnerability(verdict: InProce
     root = junit(verdict)
     kinds = ("tests", "failures", "errors", "skipped")
     counts = [tuple(int(suite.attrib[kind]) for kind in kinds) for suite in root]
-    assert counts == [(1, 0, 0, 0), (3, 1, 0, 1), (1, 0, 1, 0)]
-    names = ["test run 5080", "Cross-site scripting (7)", "Information exposure (8)"]
+    assert counts == [(1, 0, 0, 0), (3, 2, 0, 1), (1, 0, 1, 0)]
+    names = ["security tests", "Cross-site scripting (7)", "Information exposure (8)"]
     cases = list(root[1])
     assert [case.attrib["name"] for case in cases] == names
-    assert [[child.tag for child in case] for case in cases] == [[], ["failure"], ["skipped"]]
-    assert cases[1][0].attrib["message"] == "xss threat 70"
-    assert "knows no such test run" in root[2][0][0].attrib["message"]
+    assert [[child.tag for child in case] for case in cases] == [["failure"], ["failure"], ["skipped"]]
+    assert cases[1][0].attrib["message"] == "Cross-site scripting, threat 70"
+    assert "test run not found" in root[2][0][0].attrib["message"]
 
 
 def test_gitlab_gets_all_its_reports_without_any_setting(verdict: InProcess, sim: Simulator) -> None:
@@ -100,17 +100,17 @@ def test_hostile_text_stays_data_in_every_report(number: int, verdict: InProcess
 
 
 @pytest.mark.parametrize(
-    ("vulns", "count", "listed", "words"),
+    ("vulns", "count", "listed", "cases", "words"),
     [
-        ({"id": 1}, "1", 1, "1 vulnerability found"),
-        ([None, 5, "x", [], {}], "5", 5, "5 vulnerabilities found"),
-        ([{"threat": 0}, {"threat": True}], "2", 2, "2 vulnerabilities found"),
-        ([{}] * 100_000, "100000", 500, "100000 vulnerabilities found"),
+        ({"id": 1}, "1", 1, 1, "1 vulnerability found"),
+        ([None, 5, "x", [], {}], "5", 5, 5, "5 vulnerabilities found"),
+        ([{"threat": 0}, {"threat": True}], "2", 2, 2, "2 vulnerabilities found"),
+        ([{}] * 100_000, "100000", 500, 10_000, "100000 vulnerabilities found"),
     ],
     ids=["object", "mixed", "threats", "many"],
 )
 def test_vulnerabilities_of_any_shape_are_counted_and_reported_in_bounds(  # noqa: PLR0913, PLR0917 - columns
-    vulns: object, count: str, listed: int, words: str, verdict: InProcess, sim: Simulator
+    vulns: object, count: str, listed: int, cases: int, words: str, verdict: InProcess, sim: Simulator
 ) -> None:
     ran = report(verdict, sim, vulns)
     assert ran.exit_code == 9
@@ -119,9 +119,9 @@ def test_vulnerabilities_of_any_shape_are_counted_and_reported_in_bounds(  # noq
     assert len(ran.github_output) < MIB
     assert len(ran.summary) < MIB
     assert words in ran.errors[0]
-    run, *cases = junit(verdict)[0]
-    assert run.attrib["name"] == "test run 5080"
-    assert len(cases) == listed
+    run, *found = junit(verdict)[0]
+    assert run.attrib["name"] == "security tests"
+    assert len(found) == cases
 
 
 def test_a_failed_run_whose_vulnerabilities_are_null_has_none(verdict: InProcess, sim: Simulator) -> None:

@@ -53,6 +53,5 @@ class Creation:
         except NotFoundError as error:
             if self._client.deadline.clock.monotonic() > self._new_until:
                 raise
-            raise TransientError(
-                NotFoundError, str(error), patience=_NEW_RUN, hint="try again later"
-            ) from None
+            reason = str(error.args[0])  # without the hint, which is to check the id
+            raise TransientError(NotFoundError, reason, patience=_NEW_RUN, hint="try again later") from None

@@ -17,6 +17,8 @@ _ENDED = {"interrupted", "passed", "failed"}
 _POLL = 2.0
 _LATER_POLL = 5.0
 _LATER = 30.0
+# The last poll comes this long before the deadline, but not before half of the time is over.
+_LAST_POLL = 1.0
 _PROGRESS_INTERVAL = 15.0
 # How long an API without ready_for_recording is trusted to need.
 _GUESS = 10.0
@@ -69,6 +71,7 @@ class StartJob:
     def _wait(self, run: TestRun, log: RunLogger) -> Iterator[float]:
         """Poll the run until its node is ready; yields the seconds between the polls."""
         deadline, created_at = self._client.deadline, self._clock.monotonic()
+        end = deadline.reserving(_LAST_POLL)
         self._readiness = readiness = Readiness(created_at)
         progress, retries = Interval(_PROGRESS_INTERVAL, self._clock), Retries(deadline, log)
         while True:
@@ -84,10 +87,10 @@ class StartJob:
                 return
             if progress.due():
                 log.info("%s", readiness.missing)
-            pause = _POLL if now < created_at + _LATER else _LATER_POLL
-            if pause >= deadline.remaining():
+            left = end.remaining()
+            if not left:
                 raise readiness.not_ready()
-            yield pause
+            yield min(_POLL if now < created_at + _LATER else _LATER_POLL, left)
             while True:
                 try:
                     run = self._creation.get(self._test_run_id)
