@@ -19,7 +19,7 @@ NODE_IMAGE = "wallarm-fast-e2e-node:local"
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 (BASE_IMAGE,) = re.findall("(?m)^FROM (.+) AS python$", DOCKERFILE)
 STAND_IN_IMAGE = "wallarm-fast-e2e-stand-in:local"
-_STAND_IN_PACKAGES = "python3,python3-pip,python3-venv,ca-certificates,bash,curl,jq,rsync"
+_STAND_IN_PACKAGES = "python3,python3-pip,python3-venv,ca-certificates,bash,curl,rsync"
 _ENGINE_STARTS_IN = _ENGINE_STOPS_IN = 60.0
 
 
