@@ -1,4 +1,4 @@
-"""A stop is never lost and never misreported: lost responses, confirmation, already stopped, by test record."""
+"""A stop is never lost and never misreported: lost answers, confirmation, already stopped, by record."""
 
 import pytest
 
