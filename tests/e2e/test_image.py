@@ -102,8 +102,8 @@ def test_each_command_is_the_step_of_its_name(docker: Docker, command: str) -> N
 
 
 @pytest.mark.parametrize("command", ["", "stop-recording", "fast-verdict"])
-def test_an_input_whose_name_has_dashes_is_read(step: Container, command: str) -> None:
-    done = step(command=command, TEST_RUN_ID="", **{"INPUT_TEST-RUN-ID": "none"})
+def test_an_input_whose_name_has_dashes_is_read(container: Container, command: str) -> None:
+    done = container(command=command, TEST_RUN_ID="", **{"INPUT_TEST-RUN-ID": "none"})
     assert done.returncode == 4
     assert "error: test run none: " in done.stderr
 
