@@ -81,8 +81,8 @@ COMMANDS = {
 class FakeClock:
     """A clock on which sleeping takes no time; `slept` lists the pauses, in seconds.
 
-    It starts at the real time, so that a simulator can be handed over to it halfway, but at a whole second, so
-    that sums are exact.
+    It starts at the real time, so that a simulator can be handed over to it halfway, but at a whole second,
+    so that sums are exact.
     """
 
     now: float = field(default_factory=lambda: float(math.ceil(time.monotonic())))
