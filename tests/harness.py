@@ -47,6 +47,7 @@ STOP_VARIABLES = [
 ]  # fmt: skip
 # Whatever the jitter, the last attempt comes 7 s before this deadline: enough for a busy machine.
 TIMEOUT = "25.7"
+_SYSTEM = dict(os.environ)  # with the system's trust, which the tests replace
 _HEREDOC = re.compile(r"(?ms)^(?P<name>\w+)<<(?P<mark>ghadelimiter_\S+)\n(?P<value>.*?)\n(?P=mark)$")
 
 
@@ -292,6 +293,12 @@ def copy_project(folder: Path) -> list[Path]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     return [folder / name for name in names]
+
+
+def build_zipapp(file: Path) -> None:
+    """Write the file for runners without Docker, as a release does."""
+    script = ROOT / "scripts/zipapp.py"
+    subprocess.run([sys.executable, script, file], env=_SYSTEM, check=True, capture_output=True)
 
 
 def platform_of(environ: Mapping[str, str]) -> Platform:

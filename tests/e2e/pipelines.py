@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.e2e.engine import NODE_IMAGE, ROOT, STEP_IMAGE, Docker
 
+IMAGE = "ghcr.io/OWNER/wallarm-fast-stop-recording:1"
 SUITE = 'echo "Run your test suite through the FAST node here."'
 REQUESTS = 'curl --proxy "$HTTP_PROXY" --fail --silent --output /dev/null "http://app.example/[1-5]"'
 Completed = subprocess.CompletedProcess[str]
@@ -42,7 +43,7 @@ def as_used(example: str, node_port: int) -> str:
     text = (ROOT / "examples" / example).read_text()
     assert text.count(SUITE) == 1
     text = re.sub(r'(?i)(quiet_period(=|: )"?)10', r"\g<1>1", text.replace(SUITE, REQUESTS))
-    text = text.replace("ghcr.io/OWNER/wallarm-fast-stop-recording:1", STEP_IMAGE)
+    text = text.replace(IMAGE, STEP_IMAGE)
     return text.replace("wallarm/fast", NODE_IMAGE).replace("8080", str(node_port))
 
 

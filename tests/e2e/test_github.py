@@ -10,19 +10,54 @@ import pytest
 
 from tests.e2e.engine import BASE_IMAGE, DOCKERFILE, NODE_IMAGE, RUNNER_IMAGE, Docker
 from tests.e2e.pipelines import PASSED, REQUESTS, Authority, Runs, as_used, git, run
-from tests.harness import TOKEN, copy_project
+from tests.harness import TOKEN, build_zipapp, copy_project
 from tests.tools.simulator import Simulator
 from tests.tools.simulator.faults import envelope
 
 ONE_JOB, SEPARATE_JOBS = "one-job.yml", "fast.yml"
 ACTION = "OWNER/wallarm-fast-stop-recording@v1"
+# On a runner without Docker.
+NATIVE = f"""
+on: push
+jobs:
+  fast:
+    runs-on: ubuntu-latest
+    env:
+      WALLARM_API_HOST: ${{{{ vars.WALLARM_API_HOST }}}}
+      WALLARM_API_TOKEN: ${{{{ secrets.WALLARM_API_TOKEN }}}}
+    steps:
+      - id: start
+        uses: OWNER/wallarm-fast-stop-recording/native/start@v1
+      - run: {REQUESTS}
+        env:
+          HTTP_PROXY: ${{{{ vars.FAST_NODE }}}}
+      - id: stop
+        uses: OWNER/wallarm-fast-stop-recording/native@v1
+        with:
+          test_run_id: ${{{{ steps.start.outputs.test_run_id }}}}
+          quiet_period: 1
+      - id: verdict
+        uses: OWNER/wallarm-fast-stop-recording/native/verdict@v1
+      - id: missing
+        uses: OWNER/wallarm-fast-stop-recording/native@v1
+        continue-on-error: true
+        with:
+          test_run_id: none
+      - run: echo "$OUTPUTS"
+        env:
+          OUTPUTS: >-
+            ${{{{ steps.start.outputs.test_run_id }}}} ${{{{ steps.stop.outputs.test_record_id }}}}
+            ${{{{ steps.verdict.outputs.status }}}}
+            ${{{{ steps.missing.outcome }}}} ${{{{ steps.missing.outputs.status }}}}
+"""
 
 
 @pytest.fixture(scope="session")
 def action(base: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """This repository as a runner gets it, with the base as default: act cannot pass a build argument."""
+    """This project as a release has it, with the base as default: act cannot pass a build argument."""
     folder = tmp_path_factory.mktemp("action")
     copy_project(folder)
+    build_zipapp(folder / "native/wallarm-fast.pyz")
     (folder / "Dockerfile").write_text(DOCKERFILE.replace(f"FROM {BASE_IMAGE} ", f"FROM {base} "))
     return folder
 
@@ -215,3 +250,17 @@ def test_the_project_s_own_workflow_tests_the_action_by_its_path(
     run = run_workflow(action, "ci.yml", "--job=self-test")
     assert run.exit_code == 0
     assert run.job_results == {"self-test": "success"}
+
+
+def test_without_docker_all_steps_run_in_one_job_whose_later_steps_know_their_outputs_and_failures(
+    run_workflow: RunWorkflow, node: int, runs: Runs, tmp_path: Path
+) -> None:
+    workflow = tmp_path / "app/.github/workflows/native.yml"
+    workflow.parent.mkdir(parents=True)
+    workflow.write_text(NATIVE)
+    run = run_workflow(tmp_path / "app", "native.yml", "--platform=ubuntu-latest=-self-hosted")
+    assert run.exit_code == 0
+    assert runs() == PASSED
+    lines = [entry.get("msg", "").strip() for entry in run.log]
+    assert "exit status 4" in lines
+    assert "5080 9058 passed failure not_found" in lines

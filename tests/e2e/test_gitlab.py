@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from tests.e2e.engine import BUILD, ROOT, RUNNER_IMAGE, STEP_IMAGE, Docker
-from tests.e2e.pipelines import PASSED, REQUESTS, Authority, Completed, Runs, as_used, git, run
-from tests.harness import TOKEN
+from tests.e2e.pipelines import IMAGE, PASSED, REQUESTS, Authority, Completed, Runs, as_used, git, run
+from tests.harness import TOKEN, copy_project
 from tests.tools.simulator import Simulator
 from tests.tools.simulator.faults import envelope
 
@@ -107,13 +107,13 @@ def run_pipeline(  # noqa: PLR0913, PLR0917 - a machine with all that a pipeline
         "STOP_RECORDING_TIMEOUT": "15",
     }
 
-    def run_jobs(pipeline: str, *jobs: str, **more: str) -> Completed:
+    def run_jobs(pipeline: str, *jobs: str, network: str = "host", **more: str) -> Completed:
         (tmp_path / PIPELINE).write_text(pipeline)
         git(tmp_path, "add", ".")
         git(tmp_path, "commit", "--quiet", "--allow-empty", "--message=e2e")
         options = [f"--variable={name}={value}" for name, value in (variables | more).items()]
         options += ["--ignore-predefined-vars=GITLAB_CI", f"--volume={authority.path}:/ca.pem:ro"]
-        options += ["--network=host", f"--helper-image={RUNNER_IMAGE}", "--pull-policy=if-not-present"]
+        options += [f"--network={network}", f"--helper-image={RUNNER_IMAGE}", "--pull-policy=if-not-present"]
         done = run([gitlab_ci_local, *jobs, *options], tmp_path, environ | {"HOME": str(tmp_path)})
         done.stdout += done.stderr
         print(done.stdout)
@@ -163,6 +163,29 @@ def test_one_job_may_have_all_three_steps(run_pipeline: RunPipeline, runs: Runs)
 def test_the_components_record_stop_and_wait(run_pipeline: RunPipeline, runs: Runs) -> None:
     assert run_pipeline(COMPONENTS).returncode == 0
     assert runs() == PASSED
+
+
+def test_a_component_refuses_a_region_that_there_is_none_before_the_pipeline_starts(
+    run_pipeline: RunPipeline, runs: Runs
+) -> None:
+    pipeline = run_pipeline(COMPONENTS.replace('quiet_period: "1"', "cloud_region: uk"))
+    assert pipeline.returncode != 0
+    assert "`cloud_region` input: `uk` cannot be used" in pipeline.stdout
+    assert runs() == []
+
+
+def test_the_mirror_tries_the_components_of_its_own_commit_and_then_publishes_them(
+    run_pipeline: RunPipeline, tmp_path: Path
+) -> None:
+    for path in copy_project(tmp_path):
+        if path.parent.name == "templates":
+            path.write_text(path.read_text().replace(IMAGE, f"{STEP_IMAGE} # not by its @sha256"))
+    pipeline = re.sub("registry.gitlab.com/.*", STEP_IMAGE, (ROOT / PIPELINE).read_text())
+    # Each job has a network of its own, as in GitLab, since each starts a simulator at the same port.
+    done = run_pipeline(pipeline, network="none", CI_COMMIT_TAG="1.0.0")
+    assert done.returncode == 0
+    passed = re.findall(r"PASS +(\S+)", done.stdout)
+    assert sorted(passed) == ["publish-component", "try-start", "try-stop", "try-verdict"]
 
 
 def test_too_few_baselines_only_warn_by_allow_failure(run_pipeline: RunPipeline, runs: Runs) -> None:
