@@ -17,10 +17,9 @@ import pytest
 import yaml
 
 from tests.contract import START, STEPS, STOP, VERDICT, Step, each_step
-from tests.harness import ROOT, SOON, TOKEN, assert_no_token, wait_until
+from tests.harness import ROOT, SOON, TOKEN, assert_no_token, build_zipapp, wait_until
 from tests.tools.simulator import Simulator
 
-ENVIRON = dict(os.environ)  # with the system's trust, which the tests replace
 LIBRARIES = {
     "actions_toolkit",
     "anyio",
@@ -34,17 +33,12 @@ LIBRARIES = {
 }
 
 
-def build(file: Path) -> None:
-    script = str(ROOT / "scripts/zipapp.py")
-    subprocess.run([sys.executable, script, str(file)], env=ENVIRON, check=True, capture_output=True)
-
-
 @pytest.fixture(scope="session")
 def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the actions, as a release has it."""
     folder = tmp_path_factory.mktemp("release") / "native"
     shutil.copytree(ROOT / "native", folder, ignore=shutil.ignore_patterns("*.pyz"))
-    build(folder / "wallarm-fast.pyz")
+    build_zipapp(folder / "wallarm-fast.pyz")
     return folder
 
 
@@ -94,7 +88,7 @@ def action(native: Path, tmp_path: Path, sim: Simulator) -> Action:
 
 
 def test_two_builds_have_the_same_bytes(native: Path, tmp_path: Path) -> None:
-    build(tmp_path / "again.pyz")
+    build_zipapp(tmp_path / "again.pyz")
     assert (tmp_path / "again.pyz").read_bytes() == (native / "wallarm-fast.pyz").read_bytes()
 
 
