@@ -154,13 +154,24 @@ def test_on_main_the_action_says_what_to_do(action: Action, tmp_path: Path) -> N
     )
 
 
+def test_nothing_of_the_workspace_runs_while_a_python_is_looked_for(action: Action) -> None:
+    (action.work / "sitecustomize.py").write_text("open('imported', 'w')\n")
+    action.environ["PYTHONPATH"] = "."
+    assert action(STOP, test_run_id="5080")[0] == 0
+    assert not (action.work / "imported").exists()
+
+
+def test_a_python_is_found_whatever_pythonhome_says(action: Action) -> None:
+    action.environ["PYTHONHOME"] = "/missing"
+    assert action(STOP, test_run_id="5080")[0] == 0
+
+
 @pytest.fixture
 def old_python(action: Action, tmp_path: Path) -> Path:
-    """The only Python on PATH is too old; there is a folder for the tools of the runner."""
+    """Nothing is on PATH but bash and a Python that is too old; there is a folder for the tools of the runner."""
     commands = tmp_path / "bin"
     commands.mkdir()
-    for name in ("bash", "dirname"):
-        (commands / name).symlink_to(shutil.which(name) or "")
+    (commands / "bash").symlink_to(shutil.which("bash") or "")
     for name in ("python3", "python"):
         (commands / name).write_text("#!/bin/sh\nexit 1\n")
         (commands / name).chmod(0o755)
