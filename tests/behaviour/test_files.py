@@ -200,6 +200,11 @@ def test_a_missing_folder_of_a_relative_path_is_made_with_the_owner_of_its_paren
         assert (Path(folder).stat().st_uid, Path(folder).stat().st_gid) == (1234, 5678)
 
 
+@pytest.mark.parametrize("path", ["a/" * 1500 + "x.env", "a/../b/x.env"], ids=short)
+def test_missing_folders_of_a_relative_path_are_made_however_deep_it_is(path: str, stop: InProcess) -> None:
+    assert told(stop(STOP_RECORDING_OUTPUT_FILE=path)) == {("stopped", "9058")}
+
+
 def test_a_missing_folder_of_the_platform_is_not_made(stop: InProcess) -> None:
     assert stop("github", GITHUB_OUTPUT="missing/output").exit_code == 2
     assert list(stop.directory.iterdir()) == []

@@ -65,13 +65,13 @@ def identify_file(path: str) -> object:
 
 def _make_folder(folder: Path) -> None:
     """Make the folder, owned as the one that it is in: in a container, that of a workspace is another."""
-    if folder.exists():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir()
-    parent = folder.parent.stat()
-    if hasattr(os, "chown") and (parent.st_uid, parent.st_gid) != (os.geteuid(), os.getegid()):
-        os.chown(folder, parent.st_uid, parent.st_gid)
+    for new in (*reversed(folder.parents), folder):
+        if new.exists():
+            continue
+        new.mkdir()
+        parent = new.parent.stat()
+        if hasattr(os, "chown") and (parent.st_uid, parent.st_gid) != (os.geteuid(), os.getegid()):
+            os.chown(new, parent.st_uid, parent.st_gid)
 
 
 def _check_not_fifo(path: str) -> None:
