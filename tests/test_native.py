@@ -168,7 +168,7 @@ def test_a_python_is_found_whatever_pythonhome_says(action: Action) -> None:
 
 @pytest.fixture
 def old_python(action: Action, tmp_path: Path) -> Path:
-    """Nothing is on PATH but bash and a Python that is too old; there is a folder for the tools of the runner."""
+    """PATH has just bash and a Python that is too old; there is a folder for the tools of the runner."""
     commands = tmp_path / "bin"
     commands.mkdir()
     (commands / "bash").symlink_to(shutil.which("bash") or "")

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from socketserver import BaseRequestHandler
 
+import httpx
 import pytest
 
 from tests.assertions import assert_failed, assert_stopped
@@ -12,6 +13,8 @@ from tests.harness import STOP, TOKEN, InProcess
 from tests.tools.proxy import Proxy
 from tests.tools.simulator import Exchange, Simulator, faults
 from tests.tools.simulator.serving import ThreadingServer
+from wallarm_fast.api.transport import Transport
+from wallarm_fast.clock import Clock
 
 # Addresses of a host: 127.0.0.1 works, nothing listens on 127.0.0.2, the others hang.
 ADDRESSES = {
@@ -47,11 +50,39 @@ def test_dead_addresses_leave_time_for_the_one_that_works(
         connect(client, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect_or_hang)
-    resolve_to(monkeypatch, {"localhost": addresses})
-    url = sim.url.replace("127.0.0.1", "localhost")
-    ran = stop("github", WALLARM_API_HOST=url, STOP_RECORDING_TIMEOUT="24")
+    resolve_to(monkeypatch, {"api.example": addresses})
+    url = sim.url.replace("127.0.0.1", "api.example")
+    ran = stop("github", WALLARM_API_HOST=url, WALLARM_API_USE_SSL="false", STOP_RECORDING_TIMEOUT="24")
     assert_stopped(ran, sim, already=False)
     assert sim.calls == [STOP]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_localhost_is_never_another_machine(
+    scheme: str, stop: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a hosts file or a name server may say; to this machine, the token goes unencrypted."""
+    asked: list[object] = []
+    monkeypatch.setattr(socket.socket, "connect", lambda _, address: asked.append(address))
+    resolve_to(monkeypatch, {"localhost": ["192.0.2.1", "192.0.2.2"]})
+    ran = stop(WALLARM_API_HOST=f"{scheme}://localhost:8080")
+    assert_failed(ran, 6, "localhost:8080: the name means 192.0.2.1, 192.0.2.2, which is not this machine (")
+    assert asked == []
+
+
+def test_of_the_addresses_of_localhost_only_those_of_this_machine_are_used(
+    stop: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, connect = list[str](), socket.socket.connect
+
+    def note_and_connect(client: socket.socket, address: tuple[str, int]) -> None:
+        asked.append(address[0])
+        connect(client, address)
+
+    monkeypatch.setattr(socket.socket, "connect", note_and_connect)
+    resolve_to(monkeypatch, {"localhost": ["192.0.2.1", "127.0.0.1"]})
+    assert_stopped(stop(WALLARM_API_HOST=sim.url.replace("127.0.0.1", "localhost")), sim)
+    assert asked == ["127.0.0.1"]
 
 
 @pytest.mark.parametrize("hangs", [False, True], ids=["reset", "hangs"])
@@ -162,6 +193,15 @@ def test_a_name_that_is_not_valid_in_punycode_is_bad_input(stop: InProcess) -> N
     ran = stop(WALLARM_API_HOST="xn--a.example")
     assert ran.exit_code == 2
     assert ran.errors == ["api_host (WALLARM_API_HOST): is not a valid international domain name (xn--...)"]
+
+
+def test_after_the_end_nothing_more_is_received(sim: Simulator) -> None:
+    """Threads that are busy with responses of tiny chunks would hold up the outputs."""
+    transport = Transport(ssl.create_default_context(), None, Clock(), max_connections=1)
+    assert transport.handle_request(httpx.Request("GET", sim.url)).status_code == 403
+    transport.close()
+    with pytest.raises(httpx.ReadError, match="closed"):
+        transport.handle_request(httpx.Request("GET", sim.url))
 
 
 def test_what_follows_a_response_is_not_taken_for_the_next_one(stop: InProcess, sim: Simulator) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import queue
+import sys
 import threading
 from unittest.mock import Mock
 
@@ -178,7 +179,7 @@ def test_1000_runs_end_soon_after_the_deadline_each_with_a_result(
 
 def test_the_step_ends_half_a_second_after_the_deadline_however_many_runs_end_late() -> None:
     now, end = 119.9, threading.Event()
-    jobs = [Mock(run=end.wait) for _ in range(12)]
+    jobs = [Mock(run=lambda: end.wait() and iter(())) for _ in range(12)]
     late = iter(jobs)
 
     def end_another(timeout: float) -> Mock:
@@ -194,6 +195,16 @@ def test_the_step_ends_half_a_second_after_the_deadline_however_many_runs_end_la
     assert [job.abort.called for job in jobs] == [False] * 6 + [True] * 6
     (error,) = jobs[-1].abort.call_args.args
     assert str(error) == "no complete response before the deadline; increase timeout, or try again later"
+
+
+def test_busy_threads_take_turns_fast_enough_to_end_in_time(
+    stop: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with many responses of tiny chunks, which are parsed until the deadline."""
+    intervals: list[float] = []
+    monkeypatch.setattr(sys, "setswitchinterval", intervals.append)
+    assert stop().exit_code == 0
+    assert intervals == [0.0005]
 
 
 @pytest.mark.parametrize("allowed", [0, 1, 3])

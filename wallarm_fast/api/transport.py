@@ -1,9 +1,10 @@
 """How a request reaches the API: the addresses of a host, the proxy, and how long a response may take."""
 
+import ipaddress
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +20,8 @@ _SECONDS_PER_ADDRESS = 3.0
 _NO_TIME = 0.001
 # More than any response that is read, so that a server cannot go on forever.
 _MAX_RECEIVED_BYTES = 4 << 20
+# Little, so that a thread soon sees that the transport is closed, even in a response of the tiniest chunks.
+_BYTES_AT_ONCE = 1 << 10
 _KEPT_HEADERS = {b"content-type", b"date", b"retry-after"}
 
 
@@ -49,12 +52,13 @@ class Transport(httpx.BaseTransport):
     """
 
     def __init__(self, trust: ssl.SSLContext, proxy: str | None, clock: Clock, max_connections: int) -> None:
+        self._backend = _Backend(clock)
         self._pool = httpcore.ConnectionPool(
             ssl_context=trust,
             proxy=_make_proxy(proxy, trust) if proxy else None,
             max_connections=max_connections,
             max_keepalive_connections=0,
-            network_backend=_Backend(clock),
+            network_backend=self._backend,
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -89,7 +93,9 @@ class Transport(httpx.BaseTransport):
         return httpx.Response(incoming.status, headers=kept, content=decompress(bytes(content), encoding))
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, also of responses that do not end."""
+        # First of all, since threads that are busy with a response hold up the closing of many connections.
+        self._backend.closed = True
         self._pool.close()
 
 
@@ -120,7 +126,8 @@ class _Backend(httpcore.NetworkBackend):
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self.clock = clock
+        self.closed = False
         self._network = httpcore.SyncBackend()
         self._failed: list[str] = []
         self._lock = threading.Lock()
@@ -133,30 +140,42 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise httpcore.ConnectError(str(error)) from None
+        addresses = _find_addresses(host, port)
         with self._lock:
             failed = {address: number for number, address in enumerate(self._failed)}
-        addresses = dict.fromkeys(str(address[0]) for *_, address in found)
         *others, last = sorted(addresses, key=lambda address: failed.get(address, -1))
-        until = self._clock.monotonic() + (timeout or 0)
+        until = self.clock.monotonic() + (timeout or 0)
         for address in others:
-            seconds = min(_SECONDS_PER_ADDRESS, (until - self._clock.monotonic()) / 2)
+            seconds = min(_SECONDS_PER_ADDRESS, (until - self.clock.monotonic()) / 2)
             try:
                 return self._connect(address, port, seconds, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 continue
-        return self._connect(last, port, until - self._clock.monotonic(), local_address, socket_options)
+        return self._connect(last, port, until - self.clock.monotonic(), local_address, socket_options)
 
     def _connect(self, address: str, port: int, seconds: float, *options: Any) -> httpcore.NetworkStream:  # noqa: ANN401
         stream = self._network.connect_tcp(address, port, max(seconds, _NO_TIME), *options)
-        return _Stream(stream, self._clock, lambda: self._note_failure(address))
+        return _Stream(stream, self, address)
 
-    def _note_failure(self, address: str) -> None:
+    def note_failure(self, address: str) -> None:
+        """Note that TLS with this address failed."""
         with self._lock:
             self._failed = [*(other for other in self._failed if other != address), address]
+
+
+def _find_addresses(host: str, port: int) -> Collection[str]:
+    """Return the addresses of a host. The name localhost means this machine, whatever a resolver says."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise httpcore.ConnectError(str(error)) from None
+    addresses = dict.fromkeys(str(address[0]) for *_, address in found)
+    if host != "localhost":
+        return addresses
+    # Over plain http://, it is trusted with the token.
+    if own := [address for address in addresses if ipaddress.ip_address(address).is_loopback]:
+        return own
+    raise httpcore.ConnectError(f"the name means {', '.join(addresses)}, which is not this machine")
 
 
 class _Stream(httpcore.NetworkStream):
@@ -169,21 +188,23 @@ class _Stream(httpcore.NetworkStream):
     def __init__(
         self,
         stream: httpcore.NetworkStream,
-        clock: Clock,
-        note_failure: Callable[[], None],
+        backend: _Backend,
+        address: str,
         tls_host: str | None = None,
     ) -> None:
         self._stream = stream
-        self._clock = clock
-        self._note_failure = note_failure
+        self._backend = backend
+        self._address = address
         self._tls_host = tls_host
-        self._ready_at = clock.monotonic()
+        self._ready_at = backend.clock.monotonic()
         self._received = 0
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        left = self._ready_at + (timeout or 0) - self._clock.monotonic()
+        if self._backend.closed:
+            raise httpcore.ReadError("closed")
+        left = self._ready_at + (timeout or 0) - self._backend.clock.monotonic()
         with self._tls_errors(self._tls_host):
-            data = self._stream.read(max_bytes, max(left, _NO_TIME))
+            data = self._stream.read(min(max_bytes, _BYTES_AT_ONCE), max(left, _NO_TIME))
         self._received += len(data)
         if self._received > _MAX_RECEIVED_BYTES:
             raise httpcore.ReadError("the response does not end")
@@ -202,9 +223,9 @@ class _Stream(httpcore.NetworkStream):
             with self._tls_errors(host, in_handshake=True):
                 stream = self._stream.start_tls(ssl_context, host, timeout)
         except Exception:
-            self._note_failure()
+            self._backend.note_failure(self._address)
             raise
-        return _Stream(stream, self._clock, self._note_failure, host)
+        return _Stream(stream, self._backend, self._address, host)
 
     def close(self) -> None:
         self._stream.close()
