@@ -5,6 +5,7 @@ container would. Both look for the token in everything that the step writes.
 """
 
 import json
+import math
 import os
 import re
 import shutil
@@ -81,10 +82,11 @@ COMMANDS = {
 class FakeClock:
     """A clock on which sleeping takes no time; `slept` lists the pauses, in seconds.
 
-    It starts at the real time, so that a simulator can be handed over to it halfway.
+    It starts at the real time, so that a simulator can be handed over to it halfway, but at a whole second,
+    so that sums are exact.
     """
 
-    now: float = field(default_factory=time.monotonic)
+    now: float = field(default_factory=lambda: float(math.ceil(time.monotonic())))
     epoch: float = 1_800_000_000.0
     slept: list[float] = field(default_factory=list)
 

@@ -103,12 +103,9 @@ def run_step(
         # Before the last log lines, so that a log that nobody reads cannot hold the outputs back.
         report = _write_outputs(report, reporter)
         _log_outcomes(report)
-    in_time = (
-        0.0
-        if isinstance(report.failure, SignalError) or not context.deadline
-        else context.deadline.remaining()
-    )
-    reporter.drain(Deadline.after(in_time + _LOG_GRACE, Clock()))
+    time_left = context.deadline.remaining() if context.deadline else 0.0
+    patience = 0.0 if isinstance(report.failure, SignalError) else time_left
+    reporter.drain(Deadline.after(patience + _LOG_GRACE, Clock()))
     return report.failure.exit_code if report.failure else 0
 
 

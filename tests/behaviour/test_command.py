@@ -5,12 +5,15 @@ import json
 import logging
 import math
 import ssl
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 import trustme
 
-from tests.harness import PLATFORMS, TOKEN, FakeClock, InProcess, Ran
+from tests.harness import PLATFORMS, ROOT, TOKEN, FakeClock, InProcess, Ran
 from tests.tools.proxy import Proxy
 from tests.tools.simulator import Simulator, faults
 from wallarm_fast import __version__
@@ -141,3 +144,48 @@ def test_every_platform_links_to_the_run_in_the_portal(  # noqa: PLR0913, PLR091
     assert f"[5080]({url})" in github.summary
     links = json.loads((stop.directory / "stop-recording.links.json").read_text())
     assert links == {"Wallarm FAST": [{"external_link": {"label": "Test run 5080", "url": url}}]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["--version"], "stop-recording"),
+        (["stop", "--version"], "stop-recording"),
+        (["start", "--version"], "start-recording"),
+        (["verdict", "--version"], "fast-verdict"),
+    ],
+)
+def test_the_first_argument_chooses_the_step(arguments: list[str], command: str) -> None:
+    ran = run_entrypoint([ROOT / "entrypoint.py", *arguments])
+    assert ran.returncode == 0
+    assert ran.stdout == f"{command} {__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["start-recording", "stop-recording", "fast-verdict"])
+def test_the_name_of_the_command_chooses_the_step(command: str, tmp_path: Path) -> None:
+    (tmp_path / command).symlink_to(ROOT / "entrypoint.py")
+    assert run_entrypoint([tmp_path / command, "--version"]).stdout == f"{command} {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["help"], ["stop", "--test-run-id", "5080"], ["verdict", "start"]])
+def test_arguments_that_mean_nothing_get_a_sentence(arguments: list[str]) -> None:
+    ran = run_entrypoint([ROOT / "entrypoint.py", *arguments])
+    assert ran.returncode == 2
+    assert ran.stderr == "error: inputs are environment variables; see --help\n"
+
+
+def test_missing_libraries_get_a_sentence() -> None:
+    ran = run_entrypoint(["-S", ROOT / "entrypoint.py"])
+    assert ran.returncode == 2
+    assert ran.stderr == "error: the library httpx is missing; run `make setup`, or use the image\n"
+
+
+def test_an_old_python_gets_a_sentence() -> None:
+    old = "import runpy, sys; sys.version_info = (3, 10); runpy.run_path(sys.argv[1], run_name='__main__')"
+    ran = run_entrypoint(["-c", old, ROOT / "entrypoint.py"])
+    assert ran.returncode == 1
+    assert ran.stderr == "error: Python 3.11 or newer is needed\n"
+
+
+def run_entrypoint(arguments: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], env={}, capture_output=True, text=True, check=False)

@@ -16,6 +16,7 @@ from tests.tools.simulator import Exchange, Simulator, faults
 from tests.tools.simulator.faults import Fault
 
 MIB = 1 << 20
+HTML = {"Content-Type": "text/html; charset=utf-8"}
 PACKERS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "plain": ("identity", bytes),
     "byte order mark": ("identity", lambda text: codecs.BOM_UTF8 + text[:-3]),
@@ -283,3 +284,44 @@ def test_a_redirect_is_never_followed_whatever_its_headers_say(
     assert sim.calls == [STOP, LOOK]
     assert tls_sim.connections == 0
     assert stop.clock.slept == []
+
+
+# What is not the API, what comes of it after 15 seconds, and its words.
+FOREIGN = {
+    "portal": (faults.answer(200, "<html>"), 5, "is not the API: it responded with a web page (HTTP 200)"),
+    "by type": (faults.answer(200, "hi", HTML), 5, "is not the API: it responded with a web page (HTTP 200)"),
+    "missing": (faults.answer(404, "\n<!DOCTYPE"), 5, "it responded with a web page (HTTP 404)"),
+    "401": (faults.answer(401, "no"), 3, "(HTTP 401): either the token is wrong, or something in front"),
+    "403": (faults.answer(403, "<html>"), 3, "(HTTP 403): either the token is wrong, or something in front"),
+}
+
+
+@pytest.mark.parametrize(("fault", "exit_code", "words"), FOREIGN.values(), ids=FOREIGN)
+def test_a_response_that_is_not_of_the_api_is_retried_for_15_seconds(
+    fault: Fault, exit_code: int, words: str, stop: InProcess, sim: Simulator
+) -> None:
+    sim.faults.add(fault, times=None)
+    ran = stop(STOP_RECORDING_TIMEOUT="3600")
+    assert_failed(ran, exit_code, words, "; check api_host and proxy; recording may still be on")
+    assert 5 < sum(stop.clock.slept) < 30  # the stop, and maybe fetching the run
+
+
+@pytest.mark.parametrize(("fault", "exit_code", "words"), FOREIGN.values(), ids=FOREIGN)
+def test_a_response_that_is_not_of_the_api_may_pass(
+    fault: Fault, exit_code: int, words: str, stop: InProcess, sim: Simulator
+) -> None:
+    sim.faults.add(fault, on="stop", times=3)
+    ran = stop()
+    assert_stopped(ran, sim)
+    assert words in ran.log
+
+
+def test_retries_are_logged_every_30_seconds_and_all_of_them_when_debugging(
+    stop: InProcess, sim: Simulator
+) -> None:
+    sim.faults.add(faults.answer(429), times=None)
+    assert stop("github").stdout.count("; retrying in ") == 4
+    before = len(stop.clock.slept)
+    ran = stop("github", RUNNER_DEBUG="1")
+    assert ran.stdout.count("; retrying in ") == len(stop.clock.slept) - before
+    assert len(re.findall("^test run 5080: .*; retrying in ", ran.stdout, re.MULTILINE)) == 4

@@ -1,4 +1,4 @@
-"""A stop is never lost and never misreported: lost answers, confirmation, already stopped, by record."""
+"""A stop is never lost and never misreported: lost responses, confirmation, already stopped, by record."""
 
 import pytest
 
@@ -91,6 +91,15 @@ def test_a_fetch_that_is_rejected_for_now_is_followed_by_the_stop_no_sooner_than
     assert_stopped(stop("github"), sim, already=False)
     assert sim.calls == [STOP, LOOK, STOP]
     assert stop.clock.slept[1:] == [7]
+
+
+def test_a_fetch_that_is_rejected_until_after_the_deadline_is_followed_by_the_stop(
+    stop: InProcess, sim: Simulator
+) -> None:
+    sim.faults.add(faults.answer(503, headers={"Retry-After": "3600"}), on="GET", times=None)
+    sim.faults.add(faults.reset_before(), on="stop", times=3)
+    assert_stopped(stop("github"), sim, already=False)
+    assert sim.calls == [STOP, LOOK, STOP, LOOK, STOP, LOOK, STOP]
 
 
 def test_a_run_that_could_not_be_fetched_is_fetched_before_each_attempt(
@@ -299,6 +308,14 @@ def test_an_accepted_stop_is_not_confirmed_if_the_run_cannot_be_seen(  # noqa: P
     assert result["recording"] is recording
     assert result["already_stopped"] is False
     assert sim.calls.count(STOP) == 1
+
+
+@pytest.mark.parametrize("code", [302, 400, 404, 405, 503])
+def test_polling_goes_on_after_a_fetch_that_fails(code: int, stop: InProcess, sim: Simulator) -> None:
+    sim.state.rules.omit_in_stop = RECORD
+    sim.faults.add(faults.answer(code), on="GET", times=3)
+    assert_stopped(stop("github"), sim, already=False)
+    assert sim.calls == [STOP, LOOK, LOOK, LOOK, LOOK]
 
 
 @pytest.mark.parametrize(("fields", "recording"), [(fields, recording) for fields, recording, _ in SAID])

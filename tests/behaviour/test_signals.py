@@ -1,11 +1,14 @@
 """SIGINT and SIGTERM end the step at once, with everything that is known written."""
 
+import os
+import time
 from pathlib import Path
 from signal import SIGCONT, SIGINT, SIGSTOP, SIGTERM, Signals, getsignal, pthread_kill
 from threading import get_ident
 
 import pytest
 
+from tests.assertions import assert_stopped
 from tests.harness import LOOK, PLATFORMS, SOON, STOP, AsProcess, InProcess, Ran
 from tests.tools.simulator import Exchange, Simulator, faults
 
@@ -94,3 +97,20 @@ def test_the_handlers_of_before_are_restored(stop: InProcess) -> None:
     before = [getsignal(number) for number in EXIT_CODES]
     stop()
     assert [getsignal(number) for number in EXIT_CODES] == before
+
+
+def test_a_response_that_arrives_while_the_process_is_paused_beyond_its_deadline_is_used(
+    stop_process: AsProcess, sim: Simulator, tmp_path: Path
+) -> None:
+    """As by `docker pause`, or in a snapshot of a virtual machine."""
+
+    def answer_while_it_is_paused(exchange: Exchange) -> None:
+        process = int((tmp_path / "pid").read_text())
+        os.kill(process, SIGSTOP)
+        exchange.answer(*exchange.act())
+        time.sleep(4)
+        os.kill(process, SIGCONT)
+
+    sim.faults.add(answer_while_it_is_paused)
+    stop_process.popen["preexec_fn"] = lambda: (tmp_path / "pid").write_text(str(os.getpid()))
+    assert_stopped(stop_process("github", STOP_RECORDING_TIMEOUT="3"), sim, already=False)

@@ -190,8 +190,8 @@ class _Stream(httpcore.NetworkStream):
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        with self._tls_errors(self._tls_host):
-            self._stream.write(buffer, timeout)
+        # After a WriteError, httpcore reads what the server has sent before it closed the connection.
+        self._stream.write(buffer, timeout)
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
