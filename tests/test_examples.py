@@ -145,7 +145,7 @@ def test_every_script_of_an_example_is_clean_for_shellcheck(example: str) -> Non
 
 @each_example
 def test_an_example_sets_the_proxy_for_its_suite_alone_and_in_both_cases(example: str) -> None:
-    # curl reads http_proxy only. As names of variables in a workflow, GitHub refuses two that differ in case only.
+    # curl reads http_proxy only. GitHub refuses a workflow whose env has two names that differ in case only.
     text = (ROOT / example).read_text()
     assert re.findall(r"(?i)\b\w+_proxy\b.", text) == ["http_proxy=", "HTTP_PROXY="]
 
