@@ -77,8 +77,10 @@ class CopyJob:
         try:
             yield from wait_until_ended(run)
         except StepError as error:
+            run.end(error)
+            reason = run.error or error
             known = f"not copied, since test run {run.test_run_id} is not known to have ended"
-            raise type(error)(f"{known}: {error}") from error.__cause__
+            raise type(reason)(f"{known}: {reason}") from error.__cause__
         if run.latest.state == "interrupted":
             raise AbortedError(
                 f"not copied, since test run {run.test_run_id} was aborted: another may be on the node"
@@ -105,6 +107,7 @@ class CopyJob:
             raise error.hint("a copy needs a stopped recording and a record that is not empty") from None
         if (
             created.id in self._known_ids
+            or created.unusable_record_id
             or (created.test_record_id or tested.test_record_id) != tested.test_record_id
         ):
             copy.uncertain = True
