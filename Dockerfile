@@ -41,7 +41,7 @@ COPY --from=build /opt/wallarm-fast /opt/wallarm-fast
 COPY --from=build /commands /usr/local/bin
 # Base images ship the standard library without bytecode. This writes it for the modules that the steps import,
 # so that they are not compiled at every start.
-RUN ["/opt/wallarm-fast/bin/python", "-I", "-c", "import wallarm_fast.stop.step, wallarm_fast.verdict.step, wallarm_fast.platforms.github, wallarm_fast.platforms.gitlab, xml.etree.ElementTree"]
+RUN ["/opt/wallarm-fast/bin/python", "-I", "-c", "import wallarm_fast.start.step, wallarm_fast.stop.step, wallarm_fast.verdict.step, wallarm_fast.platforms.github, wallarm_fast.platforms.gitlab, xml.etree.ElementTree"]
 
 ARG VERSION=0.0.0
 ARG REVISION=unknown

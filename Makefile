@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo docs test fork fuzz mutants lint format bench image e2e rehearsal picture lock clean
+.PHONY: help setup demo docs zipapp test fork fuzz mutants lint format bench image e2e rehearsal picture lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | expand -t 10
@@ -47,8 +47,8 @@ lint: setup ## check style, types, schemas, workflows, scripts and the Dockerfil
 	$(BIN)/mypy
 	$(BIN)/python scripts/docs.py --check
 	$(BIN)/complexipy wallarm_fast --max-complexity-allowed 17 --failed --plain
-	$(BIN)/shellcheck .ci/run tests/self_test/*.sh
-	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml */action.yml
+	$(BIN)/shellcheck .ci/run native/run.sh tests/self_test/*.sh
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml */action.yml native/*/action.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml
@@ -83,16 +83,19 @@ $(RELEASE_TOOLS):
 docs: setup ## write what repeats the tables of inputs and outputs: actions, components, reference
 	$(BIN)/python scripts/docs.py
 
+zipapp: setup ## build native/wallarm-fast.pyz, for runners without Docker
+	$(BIN)/python scripts/zipapp.py
+
 bench: setup ## compare the step with a minimal script, and its container with a bare one
 	$(BIN)/python -m tests.tools.bench
 	$(BIN)/python -m tests.e2e bench
 
-picture: setup ## take the picture of a job summary for the README; needs Chromium on PATH
+picture: setup ## take the pictures of job summaries for the README; needs Chromium on PATH
 	$(BIN)/python -m tests.tools.picture
 
 lock: setup ## update requirements*.txt from pyproject.toml
-	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 pyproject.toml -o requirements.txt
-	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --group run -o requirements.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --group dev -c requirements.txt -o requirements-dev.txt
 
 clean: ## remove everything that git ignores, .venv included, and list it
 	git clean -fdX

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """What the container starts: the step that the first argument or the name of the command tells, else stop."""
 
-from __future__ import annotations  # an old Python gets to the sentence below
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - before anything that an old Python fails at
+    sys.exit("error: Python 3.11 or newer is needed")
 
 import importlib
 import io
 import os
 import signal
-import sys
-from contextlib import suppress
 from pathlib import Path
 
 # By argument; the commands of the image are this file under other names.
@@ -38,11 +39,12 @@ def main(arguments: list[str]) -> int:
     return int(step.main(os.environ, arguments))
 
 
-if __name__ == "__main__":
-    if sys.version_info < (3, 11):  # noqa: UP036 - of whoever starts it by hand
-        sys.exit("error: Python 3.11 or newer is needed")
+def run() -> None:
+    """Run the process to its end."""
     exit_code = main(sys.argv[1:])
-    with suppress(OSError, ValueError):
-        sys.stderr.flush()
     # At once: a thread in a request or a write that hangs must neither delay the end nor print into it.
     os._exit(exit_code)
+
+
+if __name__ == "__main__":
+    run()

@@ -18,6 +18,7 @@ _REFERENCE = re.compile(r"([a-z0-9.-]+(?::\d+)?(?:/[a-z0-9._-]+)+):(\d+\.\d+\.\d
 _BRANCH = re.compile(r"main|\d+(\.\d+)?\.x")
 _BUILT_IMAGE = re.compile(r"^(  image: )(?:\.\./)*Dockerfile(?: #.*)?$", re.MULTILINE)  # in an action.yml
 _MOVING_IMAGE = re.compile(r"^(    image:\n      default: )\S+$", re.MULTILINE)  # in a GitLab component
+_ZIPAPP = "native/wallarm-fast.pyz"
 _BOT = {"NAME": "github-actions[bot]", "EMAIL": "41898282+github-actions[bot]@users.noreply.github.com"}
 _REVISION = "org.opencontainers.image.revision"  # a label that the Dockerfile sets
 
@@ -32,6 +33,7 @@ def check(version: str) -> None:
         raise ReleaseError(f"a version is three numbers such as 1.2.3, not {version!r}")
     if f'__version__ = "{version}"' not in _git("show", "HEAD:wallarm_fast/__init__.py").splitlines():
         raise ReleaseError(f"wallarm_fast/__init__.py does not have the version {version}")
+    _changes(version)
     containing = _git("branch", "--remotes", "--contains=HEAD", "--format=%(refname:lstrip=3)").splitlines()
     if not any(map(_BRANCH.fullmatch, containing)):
         raise ReleaseError("the commit is neither on main nor on a maintenance branch such as 1.x or 1.2.x")
@@ -70,16 +72,22 @@ def public(reference: str) -> None:
             raise ReleaseError(f"{problem}.\n{error}") from error
 
 
-def tag(reference: str, *, private: bool) -> None:
-    """Put the tags v1.2.3 and 1.2.3 on a commit whose files name the image by digest."""
+def tag(reference: str, *, zipapp: Path, private: bool) -> None:
+    """Put the tags v1.2.3 and 1.2.3 on a commit that has the zipapp and files with the image by digest."""
     _, version = _parse(reference)
     check(version)
-    commit, there = _release_commit(version, _pinned_files(reference, private=private)), _remote_tags()
+    files = {name: text.encode() for name, text in _pinned_files(reference, private=private).items()}
+    commit, there = _release_commit(version, {**files, _ZIPAPP: zipapp.read_bytes()}), _remote_tags()
     names = (f"v{version}", version)
     for name in names:
         if there.get(name, commit) != commit:
             raise ReleaseError(f"the tag {name} is on {there[name]}, not on {commit}; no release changes")
     _git("push", "--atomic", "origin", *(f"{commit}:refs/tags/{name}" for name in names))
+
+
+def notes(version: str) -> None:
+    """Print the section of the changelog that describes this version."""
+    print(_changes(version))  # noqa: T201
 
 
 def major(reference: str) -> None:
@@ -93,6 +101,15 @@ def major(reference: str) -> None:
     _git("fetch", "--no-tags", "origin", f"refs/tags/v{version}")
     _git("push", "--force", "origin", f"FETCH_HEAD:refs/tags/v{number}")
     _imagetools("create", f"--tag={image}:{number}", reference)
+
+
+def _changes(version: str) -> str:
+    """Return the section of a version in the changelog, without its heading."""
+    changelog = _git("show", "HEAD:CHANGELOG.md")
+    section = re.search(rf"(?ms)^## {re.escape(version)}$(.*?)(?=^## |\Z)", changelog)
+    if not (section and section[1].strip()):
+        raise ReleaseError(f"CHANGELOG.md does not say under '## {version}' what changes")
+    return section[1].strip()
 
 
 def _workflows(revision: str) -> str:
@@ -129,6 +146,8 @@ def _pinned_files(reference: str, *, private: bool) -> dict[str, str]:
     """Return the files that start the image, with this image in place of the one they have at HEAD."""
     pinned = {}
     for name in _git("ls-tree", "-r", "--name-only", "HEAD").splitlines():
+        if name.startswith("native/"):
+            continue  # those run the zipapp
         if PurePosixPath(name).name == "action.yml" and not private:
             line, image = _BUILT_IMAGE, f"docker://{reference}"
         elif PurePosixPath(name).match("templates/*.yml"):
@@ -141,7 +160,7 @@ def _pinned_files(reference: str, *, private: bool) -> dict[str, str]:
     return pinned
 
 
-def _release_commit(version: str, files: dict[str, str]) -> str:
+def _release_commit(version: str, files: dict[str, bytes]) -> str:
     """Return a commit on top of HEAD with these files. It is the same every time, so it has HEAD's date."""
     date = _git("show", "--no-patch", "--format=%cI", "HEAD")
     roles = ("AUTHOR", "COMMITTER")
@@ -149,9 +168,11 @@ def _release_commit(version: str, files: dict[str, str]) -> str:
     with tempfile.TemporaryDirectory() as folder:
         environ["GIT_INDEX_FILE"] = str(Path(folder, "index"))
         _git("read-tree", "HEAD", **environ)
-        for name, text in files.items():
-            blob = _git("hash-object", "-w", "--stdin", stdin=text)
-            _git("update-index", "--cacheinfo", f"100644,{blob},{name}", **environ)
+        for name, content in files.items():
+            path = Path(folder, "content")
+            path.write_bytes(content)
+            blob = _git("hash-object", "-w", "--no-filters", str(path))
+            _git("update-index", "--add", "--cacheinfo", f"100644,{blob},{name}", **environ)
         message = f"Release {version}: start the published image"
         return _git("commit-tree", _git("write-tree", **environ), "-p", "HEAD", "-m", message, **environ)
 
@@ -160,14 +181,14 @@ def _imagetools(*arguments: str, **environ: str) -> str:
     return _run("docker", "buildx", "imagetools", *arguments, **environ)
 
 
-def _git(*arguments: str, stdin: str | None = None, **environ: str) -> str:
-    return _run("git", *arguments, stdin=stdin, **environ).strip()
+def _git(*arguments: str, **environ: str) -> str:
+    return _run("git", *arguments, **environ).strip()
 
 
-def _run(*command: str, stdin: str | None = None, **environ: str) -> str:
+def _run(*command: str, **environ: str) -> str:
     """Return what a command prints. ReleaseError with what it says if it fails."""
     env = os.environ | environ
-    done = subprocess.run(command, input=stdin, env=env, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         raise ReleaseError(f"{' '.join(command)}: {done.stderr.strip()}")
     return done.stdout
@@ -177,14 +198,15 @@ def main() -> None:
     """Run one step; a failure is an error message and exit code 1."""
     parser = argparse.ArgumentParser(description=__doc__)
     steps = parser.add_subparsers(required=True)
-    for step in (check, join, public, tag, major):
+    for step in (check, join, public, tag, notes, major):
         subparser = steps.add_parser(step.__name__, help=step.__doc__, description=step.__doc__)
         subparser.set_defaults(step=step)
-        subparser.add_argument({check: "version", join: "tag"}.get(step, "reference"))
+        subparser.add_argument({check: "version", notes: "version", join: "tag"}.get(step, "reference"))
         if step is join:
             subparser.add_argument("digests", nargs="+")
         elif step is tag:
             subparser.add_argument("--private", action="store_true", help="leave action.yml as it is")
+            subparser.add_argument("--zipapp", type=Path, required=True, help="file to put into the commit")
     arguments = vars(parser.parse_args())
     try:
         arguments.pop("step")(**arguments)

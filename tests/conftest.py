@@ -9,8 +9,13 @@ import hypothesis
 import pytest
 import trustme
 
-from tests.harness import TOKEN, AsProcess, InProcess
-from tests.tools.simulator import Simulator
+# So that their assertions show the values, as those of tests do.
+pytest.register_assert_rewrite(
+    "tests.assertions", "tests.contract", "tests.harness", "tests.scripts.releases"
+)
+
+from tests.harness import TOKEN, AsProcess, InProcess  # noqa: E402
+from tests.tools.simulator import Simulator  # noqa: E402
 
 # The same examples in every run; `make fuzz` looks for new ones.
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None)

@@ -27,9 +27,9 @@ class Case:
     """A run of a step with inputs, in a changed world, and what comes of it.
 
     `says` is a pattern for the log and the outputs, `calls` what is called, `record` the record that the
-    outputs of a failure name, `tracebacks` their number. Of the verdict step, `copies` is the number of calls
-    that ask for a copy, and `aborted` has the runs that are aborted. Of the start step, `created` tells
-    whether the outputs have the id of a new run.
+    outputs of a failure name, `tracebacks` their number, `seconds` the most that it may take. Of the verdict
+    step, `copies` is the number of calls that ask for a copy, and `aborted` has the runs that are aborted. Of
+    the start step, `created` tells whether the outputs have the id of a new run.
     """
 
     def __init__(  # noqa: PLR0913 - what may be told of a case
@@ -39,13 +39,15 @@ class Case:
         calls: list[str] | None = None,
         record: str = "",
         tracebacks: int = 0,
+        seconds: float = 120,
         copies: int = 0,
         aborted: Sequence[int] = (),
         created: bool = True,
         **env: str,
     ) -> None:
         self.changes, self.says, self.calls, self.record, self.env = changes, says, calls, record, env
-        self.tracebacks, self.copies, self.aborted, self.created = tracebacks, copies, aborted, created
+        self.tracebacks, self.seconds = tracebacks, seconds
+        self.copies, self.aborted, self.created = copies, aborted, created
 
 
 def rules(**wanted: Any) -> Change:  # noqa: ANN401 - the fields of Rules

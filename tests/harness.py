@@ -5,6 +5,7 @@ container would. Both look for the token in everything that the step writes.
 """
 
 import json
+import math
 import os
 import re
 import shutil
@@ -46,6 +47,7 @@ STOP_VARIABLES = [
 ]  # fmt: skip
 # Whatever the jitter, the last attempt comes 7 s before this deadline: enough for a busy machine.
 TIMEOUT = "25.7"
+_SYSTEM = dict(os.environ)  # with the system's trust, which the tests replace
 _HEREDOC = re.compile(r"(?ms)^(?P<name>\w+)<<(?P<mark>ghadelimiter_\S+)\n(?P<value>.*?)\n(?P=mark)$")
 
 
@@ -80,10 +82,11 @@ COMMANDS = {
 class FakeClock:
     """A clock on which sleeping takes no time; `slept` lists the pauses, in seconds.
 
-    It starts at the real time, so that a simulator can be handed over to it halfway.
+    It starts at the real time, so that a simulator can be handed over to it halfway, but at a whole second,
+    so that sums are exact.
     """
 
-    now: float = field(default_factory=time.monotonic)
+    now: float = field(default_factory=lambda: float(math.ceil(time.monotonic())))
     epoch: float = 1_800_000_000.0
     slept: list[float] = field(default_factory=list)
 
@@ -290,6 +293,12 @@ def copy_project(folder: Path) -> list[Path]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     return [folder / name for name in names]
+
+
+def build_zipapp(file: Path) -> None:
+    """Write the file for runners without Docker, as a release does."""
+    script = ROOT / "scripts/zipapp.py"
+    subprocess.run([sys.executable, script, file], env=_SYSTEM, check=True, capture_output=True)
 
 
 def platform_of(environ: Mapping[str, str]) -> Platform:

@@ -100,7 +100,7 @@ def test_one_plain_id_loads_neither_yaml_nor_xml_nor_the_verdict_nor_what_action
     platform: str, stop_process: AsProcess
 ) -> None:
     modules = loaded(stop_process, platform)
-    assert modules >= {"httpx", "wallarm_fast.stop.step"}
+    assert modules >= {"httpx", "wallarm_fast.stop.settings"}
     assert not modules & {"yaml", "requests", "github", "nacl", "cryptography", "urllib3", "jwt"}
     assert not [name for name in modules if re.match(r"wallarm_fast\.verdict\b|xml\b", name)]
 
@@ -120,7 +120,7 @@ def test_the_verdict_step_loads_nothing_of_the_stop_step(
 ) -> None:
     plan(sim, TESTED)
     modules = loaded(verdict_process, platform)
-    assert "wallarm_fast.verdict.step" in modules
+    assert "wallarm_fast.verdict.settings" in modules
     assert not [name for name in modules if re.match(r"wallarm_fast\.stop\b", name)]
 
 

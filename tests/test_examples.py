@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.contract import STOP, VERDICT, Step, check_schema, each_step
+from tests.contract import START, STOP, VERDICT, Step, check_schema, each_step
 from tests.harness import ROOT
 
 SCHEMAS = {
@@ -69,37 +69,34 @@ def test_the_job_of_a_component_is_valid_for_gitlab(step: Step, tmp_path: Path) 
     check_schema(tmp_path / "job.yml", "gitlab-ci")
 
 
-@pytest.mark.parametrize(
-    ("step", "variables"),
-    [
-        (STOP, "token ca_cert output_file"),
-        (
-            VERDICT,
-            """token ca_cert name description policy_id rps stop_on_first_fail file_extensions_to_exclude
-            wait_for_idle junit_file output_file""",
-        ),
-    ],
-    ids=["stop-recording", "fast-verdict"],
-)
-def test_a_component_has_the_inputs_of_the_action_except_those_that_are_variables_on_gitlab(
-    step: Step, variables: str
-) -> None:
-    own = component(step)[0].keys() - {"stage", "job", "job_timeout", "image", "allow_failure_exit_codes"}
-    assert own == step.inputs.keys() - set(variables.split())
-    passed = re.findall(r"INPUT_(\w+): \"\$\[\[ inputs\.(\w+) ]]\"", step.template)
-    assert sorted(passed) == sorted((name.upper(), name) for name in own)
-    assert len(passed) == step.template.count("INPUT_")
-
-
 @each_step
-def test_an_input_of_a_component_defaults_to_the_variable_and_the_default_of_the_step(step: Step) -> None:
+def test_the_default_of_a_component_s_input_is_one_that_gitlab_accepts(step: Step) -> None:
     inputs, _ = component(step)
-    for name in inputs.keys() & step.inputs.keys():
-        spec = step.inputs[name]
-        if inputs[name]["default"] != f"${spec.variable}":
-            default = f"the variable {spec.variable}{f', else {spec.default}' if spec.default else ''}."
-            assert inputs[name]["default"] == ""
-            assert inputs[name]["description"].partition("Default: ")[2] == default
+    for spec in inputs.values():
+        assert spec["default"] in spec.get("options", [spec["default"]])
+        if pattern := spec.get("regex"):
+            assert pattern.startswith("^"), "GitLab looks for it anywhere"
+            assert pattern.endswith("$")
+            assert re.search(pattern, spec["default"])
+
+
+@pytest.mark.parametrize(
+    ("step", "name", "accepted", "refused"),
+    [
+        (STOP, "quiet_period", ["", "0", "10", "2.5"], ["ten", "-1", "10s", "1\n2", " 10"]),
+        (STOP, "min_baselines", ["", "0", "12"], ["one", "1.5", "-1", "+1"]),
+        (START, "inactivity_timeout", ["", "300"], ["5m", "300.0"]),
+        (VERDICT, "min_threat", ["", "1", "100"], ["high"]),
+    ],
+    ids=str,
+)
+def test_a_number_that_is_none_is_refused_before_the_pipeline_starts(
+    step: Step, name: str, accepted: list[str], refused: list[str]
+) -> None:
+    # GitLab's patterns are of RE2, in which $ is the end of the text.
+    pattern = re.compile(component(step)[0][name]["regex"].replace("$", r"\Z"))
+    assert [value for value in accepted if not pattern.search(value)] == []
+    assert [value for value in refused if pattern.search(value)] == []
 
 
 @each_step
@@ -107,11 +104,12 @@ def test_a_component_starts_its_step_and_takes_the_files_and_variables_that_it_w
     _, job = component(step)
     assert job["script"] == [f"/usr/local/bin/{step}"]
     reports = job["artifacts"]["reports"]
-    assert reports["dotenv"] == step.step.gitlab_output_file
-    links = Path(step.step.gitlab_output_file).with_suffix(".links.json")
-    assert sorted(reports.values()) == sorted([*step.gitlab_files, str(links)])
+    assert reports["dotenv"] == step.gitlab_files["output_file"]
+    assert reports.get("junit") == step.gitlab_files.get("junit_file")
+    assert reports["annotations"] == f"{step}.links.json"
     (passed_on,) = re.findall(r"(?s)\. Passes (.*?)\s+to\s+later jobs", step.template.replace("#", ""))
-    assert sorted(re.findall(r"[A-Z_]+", passed_on)) == sorted(step.dotenv_names.values())
+    variables = [spec.variable for spec in step.outputs.values() if spec.variable]
+    assert sorted(re.findall(r"[A-Z_]+", passed_on)) == sorted(variables)
 
 
 @pytest.mark.parametrize("name", ["one-job", "fast"])

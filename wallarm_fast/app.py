@@ -95,7 +95,7 @@ def run_step(
     context = Context(environ, files, reporter, clock or Clock())
     with _signals_become_events(context.events), reporter:
         try:
-            report = step.run(context, _make_reader(step, context))
+            report = step.run(context, make_reader(step, environ, files))
         except StepError as error:
             report = step.empty_report(files).with_error(error)
         except Exception as error:  # noqa: BLE001 - the last resort: one error line, and no secret in it
@@ -103,20 +103,17 @@ def run_step(
         # Before the last log lines, so that a log that nobody reads cannot hold the outputs back.
         report = _write_outputs(report, reporter)
         _log_outcomes(report)
-    in_time = (
-        0.0
-        if isinstance(report.failure, SignalError) or not context.deadline
-        else context.deadline.remaining()
-    )
-    reporter.drain(Deadline.after(in_time + _LOG_GRACE, Clock()))
+    time_left = context.deadline.remaining() if context.deadline else 0.0
+    patience = 0.0 if isinstance(report.failure, SignalError) else time_left
+    reporter.drain(Deadline.after(patience + _LOG_GRACE, Clock()))
     return report.failure.exit_code if report.failure else 0
 
 
-def _make_reader(step: Step, context: Context) -> InputReader:
+def make_reader(step: Step, environ: Mapping[str, str], files: OutputFiles) -> InputReader:
     """Return a reader of the step's inputs, which knows what is wrong with files and variables."""
-    reader = InputReader(step.inputs, context.environ)
+    reader = InputReader(step.inputs, environ)
     reader.warn_of_unknown(step.variable_prefix, [spec.variable for spec in step.outputs.values()])
-    for name, problem in context.files.problems.items():
+    for name, problem in files.problems.items():
         reader.reject(name, problem)
     return reader
 

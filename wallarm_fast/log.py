@@ -21,7 +21,7 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
         """Return the message with the test run in front."""
         return f"{self.subject}: {msg}", kwargs
 
-    def retrying(self, failure: Exception, pause: float) -> None:
+    def retrying(self, failure: object, pause: float) -> None:
         """Log that a request is retried after so many seconds; often only when debugging."""
         level = logging.INFO if self._retries.due() else logging.DEBUG
         self.log(level, "%s; retrying in %.1f s", failure, pause)

@@ -15,7 +15,7 @@ from wallarm_fast.errors import UnreachableError
 from wallarm_fast.log import RunLogger
 
 MOMENT = 1_445_412_480.0  # Wed, 21 Oct 2015 07:28:00 GMT
-ADVICE = "; check api_host and proxy, raise timeout, or try again later"
+ADVICE = "; check api_host and proxy, increase timeout, or try again later"
 
 
 def keep_failing(timeout: float, retry_after: float | None = None) -> tuple[list[float], str]:
@@ -26,7 +26,7 @@ def keep_failing(timeout: float, retry_after: float | None = None) -> tuple[list
         raise TransientError(UnreachableError, "down", retry_after=retry_after)
 
     with pytest.raises(UnreachableError) as failed:
-        retry(fail, Deadline.after(timeout, clock.clock), RunLogger("wallarm_fast", "5080"))
+        retry(fail, Deadline.after(timeout, clock.clock), RunLogger("wallarm_fast", "5080", clock.clock))
     return clock.slept, str(failed.value)
 
 
@@ -49,17 +49,17 @@ def test_attempts_follow_until_the_next_would_come_too_late(retry_after: float, 
 @pytest.mark.parametrize(
     ("timeout", "retry_after", "pauses", "error"),
     [
-        (0.7, None, [], "(tried once)"),
-        (10, 9.74, [9.74], "and asks to wait 10 s (Retry-After), which is more than is left"),
-        (10, 9.75, [], "and asks to wait 10 s (Retry-After), which is more than is left"),
-        (60, 1e20, [], "and asks to wait 100000000000000000000 s (Retry-After), which is more than is left"),
-        (60, 14.6, [14.6] * 4, "and asks to wait 15 s (Retry-After), which is more than is left"),
+        (0.7, None, [], " (tried once)"),
+        (10, 9.74, [9.74], "; Retry-After: 10 s exceeds the time left (0 s)"),
+        (10, 9.75, [], "; Retry-After: 10 s exceeds the time left (10 s)"),
+        (60, 1e20, [], "; Retry-After: 100000000000000000000 s exceeds the time left (60 s)"),
+        (60, 14.6, [14.6] * 4, "; Retry-After: 15 s exceeds the time left (2 s)"),
     ],
 )
 def test_retry_after_replaces_the_backoff_and_leaves_time_for_an_attempt(
     timeout: float, retry_after: float | None, pauses: list[float], error: str
 ) -> None:
-    assert keep_failing(timeout, retry_after) == (pauses, f"down {error}{ADVICE}")
+    assert keep_failing(timeout, retry_after) == (pauses, f"down{error}{ADVICE}")
 
 
 @pytest.mark.parametrize(
@@ -99,8 +99,23 @@ def test_retry_after_of_each_answer_is_honoured_and_logged(stop: InProcess, sim:
     ran = stop(CI_DEBUG_TRACE="true")
     assert_stopped(ran, sim)
     assert stop.clock.slept == [17, pytest.approx(23, abs=1), 2]
-    trace = f"{STOP} -> 429 in 0.000 s\ntest run 5080: the API answered HTTP 429; retrying in 17.0 s\n"
-    assert f"attempt 1\ndebug: {trace}debug: test run 5080: attempt 2\n" in ran.stderr
+    trace = f"{STOP} -> 429 in 0.000 s\ntest run 5080: the API responded with HTTP 429; retrying in 17.0 s\n"
+    assert f"\ndebug: {trace}" in ran.stderr
+
+
+def test_a_date_in_retry_after_counts_from_the_date_of_the_response(stop: InProcess, sim: Simulator) -> None:
+    """The clocks of the two machines may differ by years."""
+    headers = {"Date": "Wed, 21 Oct 2015 07:28:00 GMT", "Retry-After": "Wed, 21 Oct 2015 07:28:30 GMT"}
+    sim.faults.add(faults.answer(503, headers=headers), on="stop")
+    assert_stopped(stop(), sim)
+    assert stop.clock.slept == [30]
+
+
+def test_of_many_retries_a_line_in_30_seconds_is_logged(stop: InProcess, sim: Simulator) -> None:
+    sim.faults.add(faults.answer(503, headers={"Retry-After": "7"}), on="stop", times=9)
+    ran = stop()
+    assert_stopped(ran, sim)
+    assert ran.stderr.count("retrying in 7.0 s") == 2
 
 
 def test_no_request_is_sent_after_a_pause_that_ends_too_late(stop: InProcess, sim: Simulator) -> None:
@@ -109,4 +124,4 @@ def test_no_request_is_sent_after_a_pause_that_ends_too_late(stop: InProcess, si
     ran = stop()
     assert ran.exit_code == 6
     assert sim.calls == [STOP]
-    assert ran.errors[0].startswith("test run 5080: time is up; raise timeout, or try again later; ")
+    assert ran.errors[0].startswith("test run 5080: no time left for a request; increase timeout, or try")

@@ -114,14 +114,13 @@ def test_a_quiet_period_that_leaves_less_than_that_gets_a_warning(
 @pytest.mark.parametrize(
     ("fault", "why"),
     [
-        (None, "the API does not say"),
+        (None, "the API returned no baseline_count"),
         (faults.answer(400), "(HTTP 400)"),
-        (faults.answer(404), "(HTTP 404)"),
         (faults.answer(405), "(HTTP 405)"),
         (faults.answer(503), "HTTP 503"),
         (faults.answer(429, headers={"Retry-After": "3600"}), "HTTP 429"),
-        (faults.reset_before(), "no complete answer from 127.0.0.1:"),
-        (faults.answer(200, "<html>"), "the answer cannot be read"),
+        (faults.reset_before(), "no complete response from 127.0.0.1:"),
+        (faults.answer(200, "no"), "unreadable response"),
     ],
 )
 def test_an_unseen_count_makes_the_wait_a_sleep(fault: faults.Fault | None, why: str, quiet: Quiet) -> None:
@@ -131,21 +130,35 @@ def test_an_unseen_count_makes_the_wait_a_sleep(fault: faults.Fault | None, why:
     ran = quiet()
     assert ran.exit_code == 0
     assert quiet.stopped_at == 8
-    assert "test run 5080: ? baselines so far" in ran.stdout
+    assert "test run 5080: unknown number of baselines so far" in ran.stdout
     warning = "::warning::test run 5080: cannot see how many baselines have arrived: "
     assert re.search(f"{warning}.*{re.escape(why)}.*; waited 8 s instead", ran.stdout)
 
 
-@pytest.mark.parametrize(
-    ("code", "retry_after", "seconds"),
-    [(429, 3, [0, 3, 5, 7, 9, 11, 11]), (429, 9, [0, 8]), (401, 0, [0, 0]), (403, 0, [0, 0])],
-)
-def test_a_look_is_repeated_after_retry_after_but_a_refused_token_ends_the_wait(
-    code: int, retry_after: int, seconds: list[int], quiet: Quiet
+@pytest.mark.parametrize(("retry_after", "seconds"), [(3, [0, 3, 5, 7, 9, 11, 11]), (9, [0, 8])])
+def test_a_fetch_is_repeated_no_sooner_than_retry_after(
+    retry_after: int, seconds: list[int], quiet: Quiet
 ) -> None:
-    quiet.sim.faults.add(faults.answer(code, headers={"Retry-After": f"{retry_after}"}), on="GET")
+    quiet.sim.faults.add(faults.answer(429, headers={"Retry-After": f"{retry_after}"}), on="GET")
     assert quiet().exit_code == 0
     assert [second for second, _ in quiet.calls] == seconds
+
+
+@pytest.mark.parametrize("code", [401, 403, 404])
+def test_a_refused_token_or_an_unknown_run_ends_the_wait(code: int, quiet: Quiet) -> None:
+    quiet.sim.faults.add(faults.envelope(code, "no", http=code), on="GET")
+    ran = quiet()
+    assert ran.exit_code == 0
+    assert quiet.sim.calls == [LOOK, STOP]
+    assert quiet.stopped_at == 0
+    assert "warning" not in ran.log
+
+
+def test_a_run_that_is_not_found_is_reported_once(quiet: Quiet) -> None:
+    ran = quiet(TEST_RUN_ID="nope")
+    assert ran.exit_code == 4
+    assert quiet.clock.slept == []
+    assert ran.log.count("test run nope: ") == 1
 
 
 def test_failures_now_and_then_lose_no_baselines_and_do_not_prolong_the_wait(quiet: Quiet) -> None:
@@ -257,13 +270,13 @@ def test_the_wait_logs_its_progress_less_and_less_often(quiet: Quiet) -> None:
     assert [int(progress[0][1]) - int(left) for _, left in progress] == [0, 5, 10, 20]
 
 
-def let_late_ones_arrive(sim: Simulator, *, look: faults.Fault | None = None) -> None:
-    """Let four more baselines arrive just before the stop, and maybe the look after it fail."""
+def let_late_ones_arrive(sim: Simulator, *, fetch: faults.Fault | None = None) -> None:
+    """Let four more baselines arrive just before the stop, and maybe the fetch after it fail."""
 
     def four_arrive(exchange: Exchange) -> None:
         sim.state.find("5080").overrides["baseline_count"] = 9
-        if look:
-            sim.faults.add(look, on="GET")
+        if fetch:
+            sim.faults.add(fetch, on="GET")
         exchange.answer(*exchange.act())
 
     sim.faults.add(four_arrive, on="stop")
@@ -299,28 +312,32 @@ def test_fewer_baselines_than_min_baselines_fail_after_the_stop(
 
 
 def test_min_baselines_fail_after_the_stop_if_the_count_is_not_known(quiet: Quiet) -> None:
-    let_late_ones_arrive(quiet.sim, look=faults.answer(400))
+    let_late_ones_arrive(quiet.sim, fetch=faults.answer(400))
     quiet.sim.state.rules.omit_in_stop = {"baseline_count"}
     ran = quiet(20, STOP_RECORDING_MIN_BASELINES="9")
     assert ran.exit_code == 8
     assert quiet.sim.calls[quiet.sim.calls.index(STOP) :] == [STOP, LOOK]
     assert ran.outputs["test_record_id"] == "9058"
     (error,) = ran.errors
-    assert error.startswith("test run 5080: the API did not say how many baselines were recorded, so")
+    assert error.startswith(
+        "test run 5080: the API returned no baseline_count, so min_baselines (9) cannot be"
+    )
 
 
 def test_an_empty_record_is_called_empty_and_not_offered_for_a_copy(quiet: Quiet) -> None:
-    assert "curl " in quiet(0).summary
+    assert "run the verdict step with `copy: true` and `test_record_id: 9058`" in quiet(0).summary
     quiet.sim.state.find("5080").overrides["baseline_count"] = 0
     ran = quiet(0)
     assert ran.exit_code == 0
     assert ran.outputs["status"] == "stopped"
-    assert ran.summary.endswith(" | 0 | recording stopped, but the record is empty |\n\n")
+    assert ran.summary.endswith(" | 0 | recording stopped&#44; but the record is empty |\n\n")
     assert "::warning::test run 5080: no baselines were recorded; an empty test record cannot" in ran.stdout
 
 
 @pytest.mark.parametrize(("recording", "word"), [(True, "on"), (False, "off"), (None, "unknown")])
-def test_a_dry_run_looks_once_and_changes_nothing(recording: object, word: str, quiet: Quiet) -> None:
+def test_a_dry_run_fetches_the_run_once_and_changes_nothing(
+    recording: object, word: str, quiet: Quiet
+) -> None:
     quiet.sim.state.find("5080").overrides["recording"] = recording
     ran = quiet(STOP_RECORDING_MIN_BASELINES="9", STOP_RECORDING_DRY_RUN="true")
     assert ran.exit_code == 0

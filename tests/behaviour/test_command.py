@@ -1,67 +1,84 @@
 """The command line, internal errors, the log before the work, and links to the portal of a real cloud."""
 
+import itertools
 import json
 import logging
 import math
 import ssl
-from collections.abc import Callable, Mapping
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 import trustme
 
-from tests.harness import PLATFORMS, TOKEN, FakeClock, InProcess, Ran
+from tests.harness import PLATFORMS, ROOT, TOKEN, FakeClock, InProcess, Ran
 from tests.tools.proxy import Proxy
 from tests.tools.simulator import Simulator, faults
 from wallarm_fast import __version__
-from wallarm_fast.inputs.table import Input
-from wallarm_fast.stop.settings import INPUTS
-from wallarm_fast.verdict.settings import INPUTS as VERDICT_INPUTS
 
 
-@pytest.mark.parametrize(("name", "inputs"), [("stop", INPUTS), ("verdict", VERDICT_INPUTS)])
-def test_help_lists_inputs_in_columns_and_exit_codes(
-    name: str, inputs: Mapping[str, Input], step: Callable[[str], InProcess]
+@pytest.mark.parametrize("argument", ["--help", "-h"])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("start", ["START_RECORDING_TIMEOUT", "required", "TEST_RUN_URL", "13 FAST node not ready"]),
+        ("stop", ["min_baselines, STOP_RECORDING_MIN_BASELINES", "default: 120", "8 Too few baselines"]),
+        (
+            "verdict",
+            [
+                "FAST_VERDICT_MIN_THREAT",
+                "test_record_id",
+                "VULNERABILITY_COUNT",
+                "11 ",
+            ],
+        ),
+    ],
+)
+def test_help_lists_inputs_outputs_exit_codes_and_an_example(
+    name: str, words: list[str], argument: str, step: Callable[[str], InProcess]
 ) -> None:
     command = step(name)
-    ran = command("console", "--help")
+    ran = command("console", argument)
     assert ran.exit_code == 0
     assert ran.stderr == ""
     lines = ran.stdout.splitlines()
-    (head,) = [line for line in lines if line.startswith("  input ")]
-    for given, spec in inputs.items():
-        (line,) = [line for line in lines if line.startswith(f"  {given} ")]
-        assert line.split()[:3] == [given, spec.variable, spec.default or "-"]
-        assert line[head.index("meaning") :] == spec.meaning
-    assert max(map(len, lines)) <= 150
-    for word in ("WALLARM_API_TOKEN_FILE", f"{command.command.name}.env", "130/143"):
-        assert word in ran.stdout
+    assert max(map(len, lines)) <= 100
+    assert lines[-1].startswith("  WALLARM_API_TOKEN=... ")
+    assert lines[-1].endswith(command.command.name)
+    assert [word for word in words if word not in ran.stdout] == []
+    assert "The commands are start-recording, stop-recording and fast-verdict." in lines
+    assert "WALLARM_API_TOKEN_FILE may name a file that holds the token." in lines
 
 
-def test_version_is_printed(stop: InProcess, sim: Simulator) -> None:
-    ran = stop("console", "--version")
+@pytest.mark.parametrize("arguments", [["--version"], ["--version", "x"]])
+def test_version_is_printed(arguments: list[str], stop: InProcess, sim: Simulator) -> None:
+    ran = stop("console", *arguments)
     assert ran.exit_code == 0
     assert ran.stdout == f"stop-recording {__version__}\n"
     assert sim.calls == []
 
 
-@pytest.mark.parametrize("arguments", [["-h"], ["5080"], ["--help", "--version"], ["--version", "x"], [""]])
+@pytest.mark.parametrize("arguments", [["5080"], ["help"], ["--test-run-id", "5080"], ["--hel"], [""]])
 def test_other_arguments_are_bad_input(arguments: list[str], stop: InProcess, sim: Simulator) -> None:
     ran = stop("github", *arguments)
     assert ran.exit_code == 2
     assert ran.stdout == ""
     assert sim.calls == []
-    assert ran.stderr == "error: the only arguments are --help and --version\n"
+    assert ran.stderr == "error: inputs are environment variables; see --help\n"
 
 
-def break_at_the_second_read(clock: FakeClock, name: str, patch: pytest.MonkeyPatch) -> None:
-    reads = [0.0]
+def break_once(clock: FakeClock, name: str, patch: pytest.MonkeyPatch, *, after: int) -> None:
+    """Let the clock fail once, after so many reads (or sleeps)."""
+    works, calls = getattr(clock, name), itertools.count()
 
-    def read() -> float:
-        if reads:
-            return reads.pop()
-        raise ZeroDivisionError(f"the clock broke at {TOKEN}")
+    def call(*seconds: float) -> object:
+        if next(calls) == after:
+            raise ZeroDivisionError(f"the clock broke at {TOKEN}")
+        return works(*seconds)
 
-    patch.setattr(clock, name, read)
+    patch.setattr(clock, name, call)
 
 
 def assert_internal_error(ran: Ran) -> None:
@@ -79,7 +96,7 @@ def assert_internal_error(ran: Ran) -> None:
 def test_an_internal_error_shows_a_traceback_without_the_token(
     platform: str, stop: InProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    break_at_the_second_read(stop.clock, "monotonic", monkeypatch)
+    break_once(stop.clock, "monotonic", monkeypatch, after=1)
     assert_internal_error(stop(platform))  # which looks for the token
 
 
@@ -87,8 +104,8 @@ def test_an_internal_error_shows_a_traceback_without_the_token(
 def test_an_internal_error_in_the_work_on_one_run_does_not_keep_another_recording(
     platform: str, stop: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The wall clock is read after a 503."""
-    break_at_the_second_read(stop.clock, "wall", monkeypatch)
+    """It sleeps after a 503."""
+    break_once(stop.clock, "sleep", monkeypatch, after=0)
     sim.faults.add(faults.answer(503), times=None, run="5080")
     other = sim.state.create_run("other")
     assert_internal_error(stop(platform, TEST_RUN_ID=f"{other.id} 5080"))
@@ -109,7 +126,6 @@ def test_warnings_come_before_the_work_and_no_log_handler_is_left(stop: InProces
     [
         ("us", "us1.api.wallarm.com", "https://us1.my.wallarm.com/testing/testruns/5080"),
         ("eu", "api.wallarm.com", "https://my.wallarm.com/testing/testruns/5080"),
-        ("me", "me1.api.wallarm.com", "https://me1.my.wallarm.com/testing/testruns/5080"),
     ],
 )
 def test_every_platform_links_to_the_run_in_the_portal(  # noqa: PLR0913, PLR0917 - columns and fixtures
@@ -128,3 +144,48 @@ def test_every_platform_links_to_the_run_in_the_portal(  # noqa: PLR0913, PLR091
     assert f"[5080]({url})" in github.summary
     links = json.loads((stop.directory / "stop-recording.links.json").read_text())
     assert links == {"Wallarm FAST": [{"external_link": {"label": "Test run 5080", "url": url}}]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["--version"], "stop-recording"),
+        (["stop", "--version"], "stop-recording"),
+        (["start", "--version"], "start-recording"),
+        (["verdict", "--version"], "fast-verdict"),
+    ],
+)
+def test_the_first_argument_chooses_the_step(arguments: list[str], command: str) -> None:
+    ran = run_entrypoint([ROOT / "entrypoint.py", *arguments])
+    assert ran.returncode == 0
+    assert ran.stdout == f"{command} {__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["start-recording", "stop-recording", "fast-verdict"])
+def test_the_name_of_the_command_chooses_the_step(command: str, tmp_path: Path) -> None:
+    (tmp_path / command).symlink_to(ROOT / "entrypoint.py")
+    assert run_entrypoint([tmp_path / command, "--version"]).stdout == f"{command} {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["help"], ["stop", "--test-run-id", "5080"], ["verdict", "start"]])
+def test_arguments_that_mean_nothing_get_a_sentence(arguments: list[str]) -> None:
+    ran = run_entrypoint([ROOT / "entrypoint.py", *arguments])
+    assert ran.returncode == 2
+    assert ran.stderr == "error: inputs are environment variables; see --help\n"
+
+
+def test_missing_libraries_get_a_sentence() -> None:
+    ran = run_entrypoint(["-S", ROOT / "entrypoint.py"])
+    assert ran.returncode == 2
+    assert ran.stderr == "error: the library httpx is missing; run `make setup`, or use the image\n"
+
+
+def test_an_old_python_gets_a_sentence() -> None:
+    old = "import runpy, sys; sys.version_info = (3, 10); runpy.run_path(sys.argv[1], run_name='__main__')"
+    ran = run_entrypoint(["-c", old, ROOT / "entrypoint.py"])
+    assert ran.returncode == 1
+    assert ran.stderr == "error: Python 3.11 or newer is needed\n"
+
+
+def run_entrypoint(arguments: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], env={}, capture_output=True, text=True, check=False)

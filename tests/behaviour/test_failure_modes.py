@@ -4,12 +4,14 @@ import math
 import re
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.certificates import Company
 from tests.failure_modes import ROWS, Case, always, arrive, fault, kill, omit, rules, show
 from tests.harness import LOOK, SOON, STOP, InProcess, Ran
 from tests.tools.simulator import Simulator, faults
@@ -38,59 +40,139 @@ def dead_address_first(step: InProcess, sim: Simulator, patch: pytest.MonkeyPatc
     patch.setattr(socket, "getaddrinfo", find_all)
 
 
+def trust_tls_inspection(step: InProcess, sim: Simulator, patch: pytest.MonkeyPatch) -> None:
+    company = Company(step.directory)
+    sim.tls, step.base["WALLARM_CA_CERT"] = company.tls, company.root.pem
+
+
+def reject_handshakes(step: InProcess, sim: Simulator, patch: pytest.MonkeyPatch) -> None:
+    sim.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # without a certificate
+
+
+def write_to_github_output(step: InProcess, sim: Simulator, patch: pytest.MonkeyPatch) -> None:
+    step.base["STOP_RECORDING_OUTPUT_FILE"] = f"../{step.github_output.name}"
+
+
+API = "https://api.example"
+PROXY = "http://user:word@{sim.host}"
+HOUR = {"Retry-After": "3600"}
+NOON = {"Retry-After": "Wed, 01 Jan 2020 12:00:00 GMT", "Date": "Wed, 01 Jan 2020 11:59:00 GMT"}
 ON = {"recording": True, "test_record_id": 9058}
 CASES = {
-    "the answer says that recording is off and names the record": Case(calls=[STOP]),
-    "the answer does not name the record": Case(rules(omit_in_stop={"test_record_id"}), calls=[STOP, LOOK]),
-    "the record is never named": Case(omit("test_record_id"), says="off, but the API named no test record"),
+    "the response says that recording is off and names the record": Case(calls=[STOP]),
+    "the response does not name the record": Case(rules(omit_in_stop={"test_record_id"}), calls=[STOP, LOOK]),
+    "the record is never named": Case(
+        omit("test_record_id"), says="off, but the API returned no test_record_id"
+    ),
     "an accepted stop has no effect": Case(fault(faults.envelope(200, ON), "stop"), says="the stop again"),
     "recording is still on at the deadline": Case(rules(stop_delay=1000), says="still on", record="9058"),
-    "the record is named, but no answer contains `recording`": Case(omit("recording"), says="::warning::"),
+    "the record is named, but no response contains `recording`": Case(omit("recording"), says="::warning::"),
     "recording was already off": Case(
         lambda step, sim, patch: sim.state.stop("5080"), always(faults.answer(400), "stop"), says="already"
     ),
-    "the answer to the stop is lost": Case(fault(faults.reset_after(), "stop"), calls=[STOP, LOOK]),
-    "the API does not know the call that stops it": Case(rules(stop_call_unknown=404), says="by test record"),
+    "the response to the stop is lost": Case(fault(faults.reset_after(), "stop"), calls=[STOP, LOOK]),
+    "the API does not have the stop call": Case(rules(stop_call_unknown=404), says="by test record"),
+    "the stop is accepted, but then the run cannot be fetched": Case(
+        omit("test_record_id"), always(faults.answer(404), "GET"), says="at the deadline .*HTTP 404"
+    ),
+    "a fetched run has a `Retry-After` beyond the deadline": Case(
+        fault(faults.reset_before(), "stop"),
+        fault(faults.answer(503, headers=HOUR), "GET"),
+        calls=[STOP, LOOK, STOP],
+    ),
     "one of several runs fails": Case(test_run_id="nope,5080", says='"9058","recording":false'),
     "baselines still arrive during `quiet_period`": Case(arrive(20, over=30), quiet_period="5", says=":25,"),
     "too few baselines by then": Case(arrive(1, over=60), quiet_period="5", min_baselines="6", says=":6,"),
     "baselines never stop arriving": Case(arrive(1000, over=1000), quiet_period="5", says="late ones may be"),
     "`quiet_period` is too close to `timeout`": Case(quiet_period="118", says="after 115 s at the latest"),
-    "the API cannot be asked during `quiet_period`": Case(
+    "the run cannot be fetched during `quiet_period`": Case(
         always(faults.answer(503), on="GET"), quiet_period="5", says="::warning::.*; waited 5 s instead"
     ),
+    "the run is not found during `quiet_period`": Case(quiet_period="9", test_run_id="1", says="not found"),
     "no baselines were recorded": Case(show(baseline_count=0), says="::warning::.* cannot be copied"),
     "fewer than `min_baselines` were recorded": Case(min_baselines="6", calls=[STOP], says=r"fewer .*\(6\)"),
     "the same, and another run is not found": Case(test_run_id="5080,nope", min_baselines="6", record="9058"),
-    "`min_baselines` is set, but no answer contains `baseline_count`": Case(
-        omit("baseline_count"), min_baselines="1", says="did not say how many"
+    "`min_baselines` is set, but no response contains `baseline_count`": Case(
+        omit("baseline_count"), min_baselines="1", says="returned no baseline_count"
     ),
     "the token is refused (401, 403)": Case(token="another", calls=[STOP]),
     "there is no such test run": Case(test_run_id="5081"),
+    "a 401 or 403 that is not JSON": Case(always(faults.answer(403, "<html>")), says="a CDN or a firewall"),
     "any other refusal (4xx)": Case(fault(faults.answer(400), "stop"), calls=[STOP, LOOK], record="9058"),
     "HTTP 200, but `status` is 400 or more": Case(fault(faults.envelope(400, "no"), "stop"), record="9058"),
     "408, 423, 425, 429 or 5xx, temporarily": Case(
         *(fault(faults.answer(c), "stop") for c in (408, 423, 425, 429, 500, 502, 503, 504, 522, 599))
     ),
     "408, 423, 425, 429 or 5xx until the deadline": Case(always(faults.answer(503)), says=RETRIED),
+    "`Retry-After` is a date, and the clocks differ": Case(
+        fault(faults.answer(429, headers=NOON)), says="retrying in 60.0 s"
+    ),
     "`Retry-After` asks for more time than is left": Case(
-        fault(faults.answer(429, headers={"Retry-After": "3600"})), calls=[STOP], says="3600 s"
+        fault(faults.answer(429, headers=HOUR)), calls=[STOP], says="3600 s"
     ),
     "a redirect": Case(always(faults.answer(302, headers={"Location": "/x"})), calls=[STOP, LOOK]),
-    "an answer that is not JSON, damaged or over 1 MiB": Case(always(faults.answer(200, "no")), says=RETRIED),
-    "an answer about another test run": Case(always(faults.envelope(200, {**ON, "id": 1})), says=RETRIED),
+    "a web page in place of the API": Case(
+        always(faults.answer(200, "<html>")), says="it responded with a web"
+    ),
+    "a response that is not JSON, damaged or over 1 MiB": Case(
+        always(faults.answer(200, "no")), says=RETRIED
+    ),
+    "a response about another test run": Case(always(faults.envelope(200, {**ON, "id": 1})), says=RETRIED),
     "a malformed record id": Case(show(test_record_id="../../etc"), calls=[STOP]),
     "no connection, or an unknown host": Case(api_host="http://127.0.0.1:{closed_port}", says=RETRIED),
     "one of several addresses is dead": Case(dead_address_first, api_host="http://localhost:{sim_port}"),
-    "no answer, or one that is too slow": Case(always(faults.silence()), timeout="1", says="timed out"),
-    "an untrusted, expired or mismatched certificate": Case(api_host="{tls_sim.url}", says="is not trusted"),
-    "a port that does not speak TLS": Case(api_host="https://{sim.host}", says="{sim.host} does not speak"),
-    "a proxy that refuses the credentials (407)": Case(
-        always(faults.answer(407)), HTTP_PROXY="http://user:word@{sim.host}", says="proxy {sim.host}: .*407"
+    "no response, or one that is too slow": Case(always(faults.silence()), timeout="1", says="timed out"),
+    "no response of any kind for 300 seconds": Case(
+        always(faults.reset_before()), timeout="3600", seconds=300
     ),
-    "invalid inputs": Case(test_run_id="a/b", timeout="x", calls=[], says=r"::test_run_id(.|\n)*::timeout"),
-    "a misspelt variable `STOP_RECORDING_...`": Case(STOP_RECORDING_TIMOUT="1", says="did you mean"),
-    "the output file cannot be written": Case(output_file="missing/file", calls=[]),
+    "an untrusted, expired or mismatched certificate": Case(api_host="{tls_sim.url}", says="is not trusted"),
+    "certificates of TLS inspection, without `keyUsage` and key identifiers": Case(
+        trust_tls_inspection, api_host="https://{sim.host}"
+    ),
+    "a port that does not speak TLS": Case(api_host="https://{sim.host}", says="{sim.host} does not speak"),
+    "a server that rejects the TLS handshake for good": Case(
+        reject_handshakes, api_host="https://{sim.host}", says="{sim.host}: it rejected the handshake"
+    ),
+    "a proxy that refuses the credentials (407)": Case(
+        always(faults.answer(407)),
+        api_host=API,
+        HTTPS_PROXY=PROXY,
+        says="proxy {sim.host}: the proxy refused the credentials",
+    ),
+    "a proxy that refuses the host (any 4xx but 408, 425, 429)": Case(
+        always(faults.answer(403)),
+        api_host=API,
+        HTTPS_PROXY=PROXY,
+        says="proxy {sim.host}: the proxy refused the connection",
+    ),
+    "a proxy that is busy (408, 425, 429 or 5xx)": Case(
+        always(faults.answer(502)), api_host=API, HTTPS_PROXY=PROXY, says=RETRIED
+    ),
+    "a proxy with `https://` in its URL that does not speak TLS": Case(
+        api_host=API,
+        HTTPS_PROXY="https://{sim.host}",
+        says="proxy {sim.host} does not speak",
+    ),
+    "a proxy, and an API at a plain `http://` address of this machine": Case(
+        HTTP_PROXY="http://127.0.0.1:{closed_port}", calls=[STOP]
+    ),
+    "invalid inputs": Case(test_run_id="a/b", timeout="x", calls=[], says=r"::timeout(.|\n)*::test_run_id"),
+    "a misspelled variable `STOP_RECORDING_...`": Case(STOP_RECORDING_TIMOUT="1", says="did you mean"),
+    "the token is in quotes, or is the path of a file": Case(token="'x'", calls=[], says="is in quotes"),
+    "`cloud_region` is given, and `api_host` is of another cloud": Case(
+        cloud_region="eu", says="::warning::cloud_region is ignored"
+    ),
+    "`REQUESTS_CA_BUNDLE` is set, and `ca_cert` is not": Case(
+        REQUESTS_CA_BUNDLE="/ca.pem", says="::warning::REQUESTS_CA_BUNDLE is not used"
+    ),
+    "`SSL_CERT_FILE` names a file that does not exist": Case(
+        SSL_CERT_FILE="/missing", says="::warning::SSL_CERT_FILE names '/missing', which does not exist"
+    ),
+    "the folder of the output file is missing, and its path is relative": Case(output_file="a/b/stop.env"),
+    "the output file cannot be written": Case(output_file="/missing/file", calls=[]),
+    "the output file is another output file, too": Case(
+        write_to_github_output, calls=[], says="is also an output file; choose another path"
+    ),
     "the file system is full at the end": Case(output_file="/dev/full", says="No space left", record="9058"),
     "stdout is closed, and outputs go there": Case(
         lambda step, sim, patch: patch.setattr(sys, "stdout", None),
@@ -99,7 +181,7 @@ CASES = {
         GITHUB_ACTIONS="false",
         STOP_RECORDING_OUTPUT_FILE="stop.env",
     ),
-    "the job summary cannot be written": Case(GITHUB_STEP_SUMMARY="missing/file", says="::no job summary"),
+    "the job summary cannot be written": Case(GITHUB_STEP_SUMMARY="/missing/file", says="::no job summary"),
     "SIGINT": Case(kill(signal.SIGINT), says="interrupted by SIGINT; recording may still be on"),
     "SIGTERM": Case(kill(signal.SIGTERM), says="interrupted by SIGTERM; recording may still be on"),
     "a bug": Case(
@@ -132,7 +214,7 @@ def run_row(stop: InProcess, sim: Simulator, tls_sim: Simulator, closed_port: in
         assert re.search(case.says.format(**words), ran.log + ran.github_output)
         assert case.calls in (None, sim.calls)
         assert ran.log.count("| Traceback") == case.tracebacks
-        assert stop.clock.now - started <= 120
+        assert stop.clock.now - started <= case.seconds
         assert ran.seconds < SOON
         return ran
 

@@ -16,6 +16,7 @@ from tests.tools.simulator import Exchange, Simulator, faults
 from tests.tools.simulator.faults import Fault
 
 MIB = 1 << 20
+HTML = {"Content-Type": "text/html; charset=utf-8"}
 PACKERS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "plain": ("identity", bytes),
     "byte order mark": ("identity", lambda text: codecs.BOM_UTF8 + text[:-3]),
@@ -54,10 +55,10 @@ NOT_USED = [
     *((OFF | {"recording": value}, "neither true nor false") for value in ("true", "false", 1, 0, [0])),
 ]
 DAMAGED = {
-    **{name: (fault, 6, "no complete answer from 127.0.0.1:") for name, fault in BROKEN.items()},
-    **{name: (faults.answer(200, text), 5, "cannot be read") for name, text in UNREADABLE.items()},
+    **{name: (fault, 6, "no complete response from 127.0.0.1:") for name, fault in BROKEN.items()},
+    **{name: (faults.answer(200, text), 5, "unreadable response") for name, text in UNREADABLE.items()},
     **{
-        f"gzip, {name}": (faults.answer(200, data, {"Content-Encoding": "gzip"}), 5, "cannot be read")
+        f"gzip, {name}": (faults.answer(200, data, {"Content-Encoding": "gzip"}), 5, "unreadable response")
         for name, data in DAMAGED_GZIP.items()
     },
     **{str(run): (faults.envelope(200, run), 5, error) for run, error in NOT_USED},
@@ -66,7 +67,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize(("fault", "exit_code", "error"), DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_answer_is_retried_after_a_look_at_the_run(
+def test_a_damaged_response_is_retried_after_fetching_the_run(
     fault: Fault, exit_code: int, error: str, stop: InProcess, sim: Simulator
 ) -> None:
     sim.faults.add(fault, times=None)
@@ -75,7 +76,7 @@ def test_a_damaged_answer_is_retried_after_a_look_at_the_run(
 
 
 def answer_in_parts(sim: Simulator, clock: FakeClock, *, after: float, missing: int) -> None:
-    """Let the answer to the stop come after so many seconds of the step, its last bytes a little later."""
+    """Let the response to the stop come after so many seconds of the step, its last bytes a little later."""
 
     def answer(exchange: Exchange) -> None:
         data = b"".join(faults.message(*exchange.act()))
@@ -90,7 +91,7 @@ def answer_in_parts(sim: Simulator, clock: FakeClock, *, after: float, missing: 
 
 @pytest.mark.parametrize(("timeout", "limit"), [("120", 30), ("40", 20)])
 @pytest.mark.parametrize(("before", "missing"), [(5, 10), (-0.5, 0)], ids=["early", "late, but all there"])
-def test_an_answer_may_take_half_of_the_time_left_and_at_most_30_seconds(  # noqa: PLR0913, PLR0917 - columns
+def test_a_response_may_take_half_of_the_time_left_and_at_most_30_seconds(  # noqa: PLR0913, PLR0917 - columns
     before: float, missing: int, timeout: str, limit: float, stop: InProcess, sim: Simulator
 ) -> None:
     answer_in_parts(sim, stop.clock, after=limit - before, missing=missing)
@@ -101,7 +102,7 @@ def test_an_answer_may_take_half_of_the_time_left_and_at_most_30_seconds(  # noq
 
 
 @pytest.mark.parametrize(("timeout", "limit"), [("120", 30), ("40", 20)])
-def test_an_answer_that_is_not_complete_by_then_is_abandoned(
+def test_a_response_that_is_not_complete_by_then_is_abandoned(
     timeout: str, limit: float, stop: InProcess, sim: Simulator
 ) -> None:
     def answer_late(exchange: Exchange) -> None:
@@ -118,7 +119,7 @@ def test_an_answer_that_is_not_complete_by_then_is_abandoned(
 
 
 def answer_with(sim: Simulator, size: int, encoding: str, pack: Callable[[bytes], bytes]) -> None:
-    """Let the answer to the stop have so many bytes before they are packed."""
+    """Let the response to the stop have so many bytes before they are packed."""
 
     def answer(exchange: Exchange) -> None:
         status, payload = exchange.act()
@@ -147,12 +148,12 @@ def test_more_than_1_mib_is_not_read(
     ran = stop("github")
     assert_stopped(ran, sim, already=True)
     assert sim.calls == [STOP, LOOK]
-    assert ran.log.count("the answer cannot be read: it is not JSON, too long or damaged; retrying") == 1
+    assert ran.log.count("unreadable response: not JSON, truncated, or over 1 MiB; retrying") == 1
 
 
 @pytest.mark.parametrize(("pause", "passes", "copies"), [(0, 0, 64), (0.02, 10, 1)], ids=["fast", "slow"])
 @pytest.mark.parametrize(("start", "part"), ENDLESS.values(), ids=ENDLESS)
-def test_an_answer_without_end_is_abandoned(  # noqa: PLR0913, PLR0917 - columns and fixtures
+def test_a_response_without_end_is_abandoned(  # noqa: PLR0913, PLR0917 - columns and fixtures
     start: bytes, part: bytes, pause: float, passes: float, copies: int, stop: InProcess, sim: Simulator
 ) -> None:
     """It comes as fast as it is read, or slowly on the clock of the step."""
@@ -183,11 +184,11 @@ def test_a_compression_bomb_is_not_unpacked(stop: InProcess, sim: Simulator) -> 
 
 
 @pytest.mark.parametrize("text", '|null|[]|"ok"|1|{"status": 200}|{"body": "ok"}|{"body": [1]}'.split("|"))
-def test_an_answer_that_says_nothing_accepts_the_stop_but_confirms_nothing(
+def test_a_response_that_says_nothing_accepts_the_stop_but_confirms_nothing(
     text: str, stop: InProcess, sim: Simulator
 ) -> None:
     sim.faults.add(faults.answer(200, text), times=None)
-    assert_failed(stop(STOP_RECORDING_TIMEOUT=TIMEOUT), 7, "the answer is not a test run")
+    assert_failed(stop(STOP_RECORDING_TIMEOUT=TIMEOUT), 7, "at the deadline (no test run in the response)")
     first, *others = sim.calls
     assert first == STOP
     assert set(others) == {LOOK}
@@ -201,7 +202,7 @@ def answer_thrice(sim: Simulator, code: int) -> None:
 
 
 def assert_retried_thrice(ran: Ran, code: int) -> None:
-    assert re.findall("the API answered HTTP (.*); retrying in 7.0 s", ran.stderr) == [
+    assert re.findall("the API responded with HTTP (.*); retrying in 7.0 s", ran.stderr) == [
         f"{code}",
         f"{code}",
         f"{code}: busy",
@@ -209,22 +210,22 @@ def assert_retried_thrice(ran: Ran, code: int) -> None:
 
 
 @pytest.mark.parametrize("code", [408, 425, 500, 501, 502, 503, 504, 505, 520, 522, 599])
-def test_a_transient_status_code_is_retried_as_the_api_asks_after_a_look_at_the_run(
+def test_a_transient_status_code_is_retried_as_the_api_asks_after_fetching_the_run(
     code: int, stop: InProcess, sim: Simulator
 ) -> None:
     answer_thrice(sim, code)
-    ran = stop()
+    ran = stop(CI_DEBUG_TRACE="true")  # which shows every retry
     assert_stopped(ran, sim)
     assert_retried_thrice(ran, code)
     assert sim.calls == [STOP, LOOK, STOP, LOOK, STOP, LOOK, STOP]
 
 
 @pytest.mark.parametrize("code", [423, 429])
-def test_a_status_code_that_turns_the_request_away_is_retried_without_a_look(
+def test_a_status_code_that_rejects_the_request_for_now_is_retried_without_a_fetch(
     code: int, stop: InProcess, sim: Simulator
 ) -> None:
     answer_thrice(sim, code)
-    ran = stop()
+    ran = stop(CI_DEBUG_TRACE="true")  # which shows every retry
     assert_stopped(ran, sim)
     assert_retried_thrice(ran, code)
     assert sim.calls == [STOP, STOP, STOP, STOP]
@@ -255,7 +256,7 @@ def test_any_other_4xx_is_final_in_the_status_line_or_the_envelope(  # noqa: PLR
 
 @pytest.mark.parametrize("code", [401, 403])
 @pytest.mark.parametrize("http", [None, 200, 201, 500])
-def test_a_refused_token_is_final_without_a_look_at_the_run(
+def test_a_refused_token_is_final_without_fetching_the_run(
     http: int | None, code: int, stop: InProcess, sim: Simulator
 ) -> None:
     answer_finally(sim, code, http)
@@ -283,3 +284,44 @@ def test_a_redirect_is_never_followed_whatever_its_headers_say(
     assert sim.calls == [STOP, LOOK]
     assert tls_sim.connections == 0
     assert stop.clock.slept == []
+
+
+# What is not the API, what comes of it after 15 seconds, and its words.
+FOREIGN = {
+    "portal": (faults.answer(200, "<html>"), 5, "is not the API: it responded with a web page (HTTP 200)"),
+    "by type": (faults.answer(200, "hi", HTML), 5, "is not the API: it responded with a web page (HTTP 200)"),
+    "missing": (faults.answer(404, "\n<!DOCTYPE"), 5, "it responded with a web page (HTTP 404)"),
+    "401": (faults.answer(401, "no"), 3, "(HTTP 401): either the token is wrong, or something in front"),
+    "403": (faults.answer(403, "<html>"), 3, "(HTTP 403): either the token is wrong, or something in front"),
+}
+
+
+@pytest.mark.parametrize(("fault", "exit_code", "words"), FOREIGN.values(), ids=FOREIGN)
+def test_a_response_that_is_not_of_the_api_is_retried_for_15_seconds(
+    fault: Fault, exit_code: int, words: str, stop: InProcess, sim: Simulator
+) -> None:
+    sim.faults.add(fault, times=None)
+    ran = stop(STOP_RECORDING_TIMEOUT="3600")
+    assert_failed(ran, exit_code, words, "; check api_host and proxy; recording may still be on")
+    assert 5 < sum(stop.clock.slept) < 30  # the stop, and maybe fetching the run
+
+
+@pytest.mark.parametrize(("fault", "exit_code", "words"), FOREIGN.values(), ids=FOREIGN)
+def test_a_response_that_is_not_of_the_api_may_pass(
+    fault: Fault, exit_code: int, words: str, stop: InProcess, sim: Simulator
+) -> None:
+    sim.faults.add(fault, on="stop", times=3)
+    ran = stop()
+    assert_stopped(ran, sim)
+    assert words in ran.log
+
+
+def test_retries_are_logged_every_30_seconds_and_all_of_them_when_debugging(
+    stop: InProcess, sim: Simulator
+) -> None:
+    sim.faults.add(faults.answer(429), times=None)
+    assert stop("github").stdout.count("; retrying in ") == 4
+    before = len(stop.clock.slept)
+    ran = stop("github", RUNNER_DEBUG="1")
+    assert ran.stdout.count("; retrying in ") == len(stop.clock.slept) - before
+    assert len(re.findall("^test run 5080: .*; retrying in ", ran.stdout, re.MULTILINE)) == 4

@@ -1,4 +1,4 @@
-"""Answers that no API should send, over real sockets: some hundreds, or ten thousand with `make fuzz`."""
+"""Responses that no API should send, over real sockets: some hundreds, or ten thousand with `make fuzz`."""
 
 import json
 import logging
@@ -65,7 +65,7 @@ def answer_badly(exchange: Exchange, chance: random.Random) -> None:
     return exchange.close()
 
 
-def test_hostile_answers_crash_nothing_and_leak_nothing(stop: InProcess, sim: Simulator) -> None:
+def test_hostile_responses_crash_nothing_and_leak_nothing(stop: InProcess, sim: Simulator) -> None:
     """`stop` itself fails if the token is shown."""
     print(f"FUZZ_SEED={SEED}")
     logging.getLogger("wallarm_fast").handlers.clear()  # pytest's, which cannot send lone surrogates to xdist
@@ -88,11 +88,11 @@ def test_hostile_answers_crash_nothing_and_leak_nothing(stop: InProcess, sim: Si
             assert status not in {"stopped", "dry_run"}
         if status == "stopped" or record_id:
             assert re.fullmatch(ID, record_id)
-        # Else there may be one more look.
+        # Else there may be one more fetch.
         if status == "stopped" and stop.base["STOP_RECORDING_MIN_BASELINES"] == "0":
             assert ran.results[0]["recording"] is not True
     assert all(CALLS.fullmatch(call) for call in sim.calls)
-    assert seen >= {"stopped", "refused", "not_confirmed"}  # or the answers are worth little
+    assert seen >= {"stopped", "refused", "not_confirmed"}  # or the responses are worth little
 
 
 JSON = st.recursive(
@@ -118,7 +118,7 @@ def api() -> Iterator[tuple[Simulator, WallarmClient]]:
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from((200, 200, 201, 299, 300, 303)) | st.integers(305, 599), CONTENTS)
-def test_any_answer_is_a_run_of_the_expected_form_or_an_error_without_the_token(
+def test_any_response_is_a_run_of_the_expected_form_or_an_error_without_the_token(
     api: tuple[Simulator, WallarmClient], code: int, content: tuple[bytes, object]
 ) -> None:
     simulator, client = api

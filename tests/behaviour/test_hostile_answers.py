@@ -24,7 +24,7 @@ NOT_RECORD_IDS: list[object] = [
 
 
 @pytest.mark.parametrize("value", NOT_RECORD_IDS, ids=short)
-def test_a_record_id_of_another_form_in_the_answer_to_the_stop_is_unusable(
+def test_a_record_id_of_another_form_in_the_response_to_the_stop_is_unusable(
     value: object, stop: InProcess, sim: Simulator
 ) -> None:
     sim.state.find("5080").overrides["test_record_id"] = value
@@ -35,7 +35,7 @@ def test_a_record_id_of_another_form_in_the_answer_to_the_stop_is_unusable(
 
 @pytest.mark.parametrize("value", NOT_RECORD_IDS, ids=short)
 @pytest.mark.parametrize("answer", [faults.answer(204), faults.answer(404), faults.reset_after()])
-def test_a_record_id_of_another_form_in_a_look_at_the_run_is_unusable(
+def test_a_record_id_of_another_form_in_a_fetched_run_is_unusable(
     answer: faults.Fault, value: object, stop: InProcess, sim: Simulator
 ) -> None:
     sim.state.find("5080").overrides["test_record_id"] = value
@@ -67,9 +67,9 @@ FIELDS: list[tuple[str, object, str]] = [
 def test_a_value_is_returned_if_it_has_the_expected_form(
     field: str, value: object, output: str, stop: InProcess, sim: Simulator
 ) -> None:
-    sim.token = "tok_en"  # has the form of a state
+    sim.tokens.append("tok_en")  # has the form of a state
     sim.state.find("5080").overrides[field] = value
-    ran = stop("github", WALLARM_API_TOKEN=sim.token)
+    ran = stop("github", WALLARM_API_TOKEN="tok_en")
     assert ran.exit_code == 0
     assert ran.outputs[field.replace("state", "test_run_state")] == output
     assert_harmless(ran)
@@ -101,7 +101,7 @@ def test_a_status_of_an_envelope_of_400_or_more_is_an_error(
 
 DETAILS: list[tuple[object, str]] = [
     (None, ""), ("", ""), ("x" * 201, f": {'x' * 200}"), ([[[["a", [], {"b": 1}]]]], ": a, ..., ..."),
-    ({"a": {"error": "b"}, "c": [1, None, {}]}, ": a: error: b, c: 1, None, "),
+    ({"a": {"error": "b"}, "c": [1, None, {}]}, ": a: error: b, c: 1, null, "),
     *(("x" * length + TOKEN, f": {'x' * length}***"[:202]) for length in (188, 193, 198)),
 ]  # fmt: skip
 
@@ -146,22 +146,23 @@ HEADS = {  # which libraries quote in their messages
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}\r\n": 6,
     "HTTP/1.1 200 OK\r\nContent-Encoding: {}\r\nConnection: close\r\n\r\nx": 5,
     "HTTP/1.1 302 Found\r\nLocation: {}://{}:{}/\r\nConnection: close\r\n\r\n": 5,
+    "HTTP/1.1 503 é\r\nRetry-After: é{}\r\nDate: é\r\nContent-Type: é\r\nContent-Length: 0\r\n\r\n": 6,
     "HTTP/1.1 429 Slow\r\nRetry-After: {}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n": 6,
 }
 
 
 @pytest.mark.parametrize(("head", "exit_code"), HEADS.items(), ids=short)
 @pytest.mark.parametrize("text", QUOTED, ids=short)
-def test_the_head_of_an_answer_acts_on_nothing_and_shows_no_token(
+def test_the_head_of_a_response_acts_on_nothing_and_shows_no_token(
     text: str, head: str, exit_code: int, stop: InProcess, sim: Simulator
 ) -> None:
-    sim.token = text if text.isprintable() else TOKEN
+    token = text if text.isprintable() else TOKEN
     sim.faults.add(faults.raw(head.replace("{}", text).encode()), times=None)
-    ran = stop("github", WALLARM_API_TOKEN=sim.token, STOP_RECORDING_TIMEOUT="3", RUNNER_DEBUG="1")
+    ran = stop("github", WALLARM_API_TOKEN=token, STOP_RECORDING_TIMEOUT="3", RUNNER_DEBUG="1")
     assert ran.exit_code == exit_code
     assert_harmless(ran)
-    for escaped in (repr(sim.token)[1:-1], repr(bytearray(sim.token.encode()))[12:-2]):
-        assert escaped not in ran.log.replace(f"::add-mask::{sim.token}", "")
+    for escaped in (repr(token)[1:-1], repr(bytearray(token.encode()))[12:-2]):
+        assert escaped not in ran.log.replace(f"::add-mask::{token}", "")
 
 
 TOKENS = [  # `stop` itself fails if one is shown
@@ -172,6 +173,7 @@ ECHOES = [
     *((token, token) for token in TOKENS), ("a/b=%41+", "a%2Fb%3D%2541%2B"), ("a/b=%41+", "a/b%3d%2541+"),
     *((TOKEN, echo) for echo in ("token%5FQwe12345", "token%5fQwe12345", "%74ok%65n_Qwe1234%35")),
     *((TOKEN, "".join(f"%{ord(letter):{form}}" for letter in TOKEN)) for form in ("02x", "02X")),
+    ('a/b+c=&"<', r"a\/b\u002bc\u003D\u0026\"\u003c"), ('a/b+c=&"<', "a&#x2F;b&#43;c&#x3d;&amp;&quot;&lt;"),
 ]  # fmt: skip
 
 
@@ -180,7 +182,7 @@ ECHOES = [
 def test_an_echoed_token_is_masked_even_if_it_is_url_encoded_in_part_or_whole(  # noqa: PLR0913, PLR0917 - columns
     platform: str, count: int, token: str, echo: str, stop: InProcess, sim: Simulator
 ) -> None:
-    sim.token = token
+    sim.tokens.append(token)
     for status in (503, 400):
         body = {"error": f"bad token {echo}", "value": echo}
         sim.faults.add(faults.envelope(status, body, http=status), on="stop")

@@ -1,4 +1,4 @@
-"""A stop is never lost and never misreported: lost answers, confirmation, already stopped, by test record."""
+"""A stop is never lost and never misreported: lost responses, confirmation, already stopped, by record."""
 
 import pytest
 
@@ -21,7 +21,7 @@ LOST = {
 
 
 @pytest.mark.parametrize("fault", LOST.values(), ids=LOST)
-def test_a_stop_whose_answer_is_lost_is_found_by_a_look_at_the_run(
+def test_a_stop_whose_response_is_lost_is_found_by_fetching_the_run(
     fault: Fault, stop: InProcess, sim: Simulator
 ) -> None:
     sim.faults.add(fault, on="stop", times=None)
@@ -30,7 +30,7 @@ def test_a_stop_whose_answer_is_lost_is_found_by_a_look_at_the_run(
 
 
 @pytest.mark.parametrize("fault", LOST.values(), ids=LOST)
-def test_a_stop_whose_answer_is_lost_within_tls_is_found_by_a_look_at_the_run(
+def test_a_stop_whose_response_is_lost_within_tls_is_found_by_fetching_the_run(
     fault: Fault, stop: InProcess, tls_sim: Simulator, ca_pem: str
 ) -> None:
     tls_sim.faults.add(fault, on="stop", times=None)
@@ -40,7 +40,7 @@ def test_a_stop_whose_answer_is_lost_within_tls_is_found_by_a_look_at_the_run(
 
 
 @pytest.mark.parametrize("fault", LOST.values(), ids=LOST)
-def test_a_stop_by_record_whose_answer_is_lost_is_found_by_a_look_at_the_run(
+def test_a_stop_by_record_whose_response_is_lost_is_found_by_fetching_the_run(
     fault: Fault, stop: InProcess, sim: Simulator
 ) -> None:
     sim.state.rules.stop_call_unknown = 404
@@ -75,15 +75,15 @@ BAD_LOOKS = {
 
 
 @pytest.mark.parametrize("fault", BAD_LOOKS.values(), ids=BAD_LOOKS)
-def test_a_look_that_fails_is_followed_by_the_stop(fault: Fault, stop: InProcess, sim: Simulator) -> None:
+def test_a_fetch_that_fails_is_followed_by_the_stop(fault: Fault, stop: InProcess, sim: Simulator) -> None:
     sim.faults.add(fault, on="GET", times=None)
     sim.faults.add(faults.answer(502), on="stop")
     assert_stopped(stop("github"), sim, already=False)
     assert sim.calls == [STOP, LOOK, STOP]
-    assert len(stop.clock.slept) == 1  # before the look
+    assert len(stop.clock.slept) == 1  # before the fetch
 
 
-def test_a_look_that_is_turned_away_is_followed_by_the_stop_no_sooner_than_it_asks(
+def test_a_fetch_that_is_rejected_for_now_is_followed_by_the_stop_no_sooner_than_it_asks(
     stop: InProcess, sim: Simulator
 ) -> None:
     sim.faults.add(faults.answer(429, headers={"Retry-After": "7"}), on="GET", times=None)
@@ -93,7 +93,16 @@ def test_a_look_that_is_turned_away_is_followed_by_the_stop_no_sooner_than_it_as
     assert stop.clock.slept[1:] == [7]
 
 
-def test_a_run_that_could_not_be_seen_is_looked_at_before_each_attempt(
+def test_a_fetch_that_is_rejected_until_after_the_deadline_is_followed_by_the_stop(
+    stop: InProcess, sim: Simulator
+) -> None:
+    sim.faults.add(faults.answer(503, headers={"Retry-After": "3600"}), on="GET", times=None)
+    sim.faults.add(faults.reset_before(), on="stop", times=3)
+    assert_stopped(stop("github"), sim, already=False)
+    assert sim.calls == [STOP, LOOK, STOP, LOOK, STOP, LOOK, STOP]
+
+
+def test_a_run_that_could_not_be_fetched_is_fetched_before_each_attempt(
     stop: InProcess, sim: Simulator
 ) -> None:
     sim.faults.add(faults.reset_after(), on="stop")
@@ -115,7 +124,7 @@ def test_a_refused_stop_is_a_success_once_the_run_is_seen_to_be_off(
 
 
 @pytest.mark.parametrize("code", [400, 404, 405, 409, 422])
-def test_a_stop_that_is_refused_after_a_lost_answer_is_a_success_once_the_run_is_seen_to_be_off(
+def test_a_stop_that_is_refused_after_a_lost_response_is_a_success_once_the_run_is_seen_to_be_off(
     code: int, stop: InProcess, sim: Simulator
 ) -> None:
     sim.faults.add(faults.reset_after(), on="stop")
@@ -125,7 +134,7 @@ def test_a_stop_that_is_refused_after_a_lost_answer_is_a_success_once_the_run_is
     assert sim.calls == [STOP, LOOK, STOP, LOOK, LOOK, LOOK]
 
 
-# The answer to the stop, that to a look, what is then known of `recording`, the exit code and the error.
+# The response to the stop, that to a fetch, what is then known of `recording`, the exit code and the error.
 REFUSED: list[tuple[int, int | View, bool | None, int, str]] = [
     (409, {}, True, 5, "HTTP 409: busy"),
     (409, {"recording": None}, None, 5, "HTTP 409: busy"),
@@ -136,8 +145,8 @@ REFUSED: list[tuple[int, int | View, bool | None, int, str]] = [
     (404, 404, None, 4, "HTTP 404"),
     (404, 503, None, 6, "HTTP 503"),
     (405, 503, None, 6, "HTTP 503"),
-    (503, {}, True, 6, "HTTP 503: busy and asks to wait 1000 s"),
-    (405, {"test_record_id": None}, True, 5, "the API knows the test run, but not the call that stops it"),
+    (503, {}, True, 6, "HTTP 503: busy; Retry-After: 1000 s exceeds the time left"),
+    (405, {"test_record_id": None}, True, 5, "the API has the test run, but not the call that stops it"),
 ]
 
 
@@ -145,13 +154,13 @@ REFUSED: list[tuple[int, int | View, bool | None, int, str]] = [
 def test_a_stop_that_is_refused_for_good_fails_unless_recording_is_known_to_be_off(
     case: tuple[int, int | View, bool | None, int, str], stop: InProcess, sim: Simulator
 ) -> None:
-    code, look, recording, exit_code, error = case
+    code, fetched, recording, exit_code, error = case
     answer = {"status": code, "body": "busy"}
     sim.faults.add(faults.answer(code, answer, {"Retry-After": "1000"}), on="stop", times=None)
-    if isinstance(look, int):
-        sim.faults.add(faults.answer(look), on="GET", times=None)
+    if isinstance(fetched, int):
+        sim.faults.add(faults.answer(fetched), on="GET", times=None)
     else:
-        sim.state.find("5080").overrides.update(look)
+        sim.state.find("5080").overrides.update(fetched)
     ran = stop("github", STOP_RECORDING_TIMEOUT=TIMEOUT)
     assert ran.exit_code == exit_code
     assert error in ran.errors[0]
@@ -164,7 +173,7 @@ def test_a_stop_that_is_refused_for_good_fails_unless_recording_is_known_to_be_o
 
 
 @pytest.mark.parametrize(
-    ("code", "words"), [(400, "the API refused"), (404, "{} knows no"), (405, "the API refused")]
+    ("code", "words"), [(400, "the API refused"), (404, "test run not found at {}"), (405, "the API refused")]
 )
 def test_a_stop_that_is_unknown_both_ways_is_a_refusal(
     code: int, words: str, stop: InProcess, sim: Simulator
@@ -177,7 +186,7 @@ def test_a_stop_that_is_unknown_both_ways_is_a_refusal(
     assert sim.calls == [STOP, LOOK, STOP_BY_RECORD, LOOK]
 
 
-# Fields that the answer to a stop and that to a look leave out, "recording", "test_record_id", both or none.
+# Fields that the responses to a stop and to a fetch leave out.
 RECORDING, RECORD, BOTH = {"recording"}, {"test_record_id"}, {"recording", "test_record_id"}
 NONE = set[str]()
 ACCEPTED = "::warning::test run 5080: the API accepted the stop"
@@ -187,12 +196,12 @@ def stop_without_fields(stop: InProcess, sim: Simulator, in_stop: set[str], in_g
     sim.state.rules.omit_in_stop = in_stop | {"state", "baseline_count", "id", "name"}
     sim.state.rules.omit_in_get = in_get | {"state", "baseline_count", "id", "name"}
     ran = stop("github")
-    sim.state.rules.omit_in_get = ()  # for whoever looks later
+    sim.state.rules.omit_in_get = ()  # for whoever fetches it later
     return ran
 
 
 @pytest.mark.parametrize("in_get", [NONE, RECORDING, RECORD, BOTH])
-def test_a_stop_is_confirmed_by_its_answer_alone(in_get: set[str], stop: InProcess, sim: Simulator) -> None:
+def test_a_stop_is_confirmed_by_its_response_alone(in_get: set[str], stop: InProcess, sim: Simulator) -> None:
     ran = stop_without_fields(stop, sim, NONE, in_get)
     assert_stopped(ran, sim, already=False)
     assert ACCEPTED not in ran.log
@@ -203,7 +212,7 @@ def test_a_stop_is_confirmed_by_its_answer_alone(in_get: set[str], stop: InProce
     ("in_stop", "in_get"),
     [(RECORDING, NONE), (RECORDING, RECORD), (RECORD, NONE), (RECORD, RECORDING), (BOTH, NONE)],
 )
-def test_a_stop_is_confirmed_by_what_both_answers_say(
+def test_a_stop_is_confirmed_by_what_both_responses_say(
     in_stop: set[str], in_get: set[str], stop: InProcess, sim: Simulator
 ) -> None:
     ran = stop_without_fields(stop, sim, in_stop, in_get)
@@ -215,7 +224,7 @@ def test_a_stop_is_confirmed_by_what_both_answers_say(
 @pytest.mark.parametrize(
     ("in_stop", "in_get"), [(RECORDING, RECORDING), (RECORDING, BOTH), (BOTH, RECORDING)]
 )
-def test_an_accepted_stop_is_trusted_with_a_warning_if_no_answer_says_that_recording_is_off(
+def test_an_accepted_stop_is_trusted_with_a_warning_if_no_response_says_that_recording_is_off(
     in_stop: set[str], in_get: set[str], stop: InProcess, sim: Simulator
 ) -> None:
     ran = stop_without_fields(stop, sim, in_stop, in_get)
@@ -230,7 +239,7 @@ def test_an_accepted_stop_is_trusted_with_a_warning_if_no_answer_says_that_recor
     ("in_stop", "in_get", "recording"),
     [(RECORD, RECORD, False), (RECORD, BOTH, False), (BOTH, RECORD, False), (BOTH, BOTH, None)],
 )
-def test_a_stop_whose_record_no_answer_names_fails(
+def test_a_stop_whose_record_no_response_names_fails(
     in_stop: set[str], in_get: set[str], recording: bool | None, stop: InProcess, sim: Simulator
 ) -> None:
     ran = stop_without_fields(stop, sim, in_stop, in_get)
@@ -259,42 +268,54 @@ def test_a_confirmation_is_polled_for_less_and_less_often(rule: str, stop: InPro
 
 @pytest.mark.parametrize(
     ("rule", "error"),
-    [("stop_delay", "recording is still on"), ("record_id_delay", "the API named no test record")],
+    [("stop_delay", "recording is still on"), ("record_id_delay", "the API returned no test_record_id")],
 )
 def test_a_confirmation_that_does_not_come_by_the_deadline_fails(
     rule: str, error: str, stop: InProcess, sim: Simulator
 ) -> None:
     ran = stop(TEST_RUN_ID=delay(stop, sim, rule), STOP_RECORDING_TIMEOUT="32.5")
     assert ran.exit_code == 7
-    assert f", but {error} (time is up); " in ran.log
+    assert f", but {error} at the deadline; increase timeout" in ran.log
     assert stop.clock.slept == [0, 0.5, 1, 2, 4, 5, 5, 5, 5]
     assert sum(call.startswith("GET") for call in sim.calls) == 9
 
 
-# What an accepted stop may say, what is then known of `recording`, and the error if no look says more.
+# What an accepted stop may say, what is then known of `recording`, and the error if no fetch says more.
 SAID: list[tuple[View, bool | None, str]] = [
-    ({}, None, "accepted, but the API did not say that recording is off"),
-    ({"recording": None, "test_record_id": 9058}, None, "accepted, but the API did not say that recording"),
+    ({}, None, "accepted, but the API returned no recording field"),
+    ({"recording": None, "test_record_id": 9058}, None, "accepted, but the API returned no recording field"),
     ({"recording": True, "test_record_id": 9058}, True, "accepted, but recording is still on"),
-    ({"recording": False, "test_record_id": ""}, False, "recording is off, but the API named no test record"),
+    (
+        {"recording": False, "test_record_id": ""},
+        False,
+        "recording is off, but the API returned no test_record_id",
+    ),
 ]
 
 
-@pytest.mark.parametrize("look", [400, 404, 500])
+@pytest.mark.parametrize("fetched", [302, 400, 404, 500])
 @pytest.mark.parametrize(("fields", "recording", "error"), SAID)
 def test_an_accepted_stop_is_not_confirmed_if_the_run_cannot_be_seen(  # noqa: PLR0913, PLR0917 - columns
-    fields: View, recording: bool | None, error: str, look: int, stop: InProcess, sim: Simulator
+    fields: View, recording: bool | None, error: str, fetched: int, stop: InProcess, sim: Simulator
 ) -> None:
     sim.faults.add(faults.envelope(200, fields, act=True), on="stop")
-    sim.faults.add(faults.answer(look), on="GET", times=None)
+    sim.faults.add(faults.answer(fetched), on="GET", times=None)
     ran = stop("github", STOP_RECORDING_TIMEOUT=TIMEOUT)
     assert ran.exit_code == 7
     assert error in ran.errors[0]
-    assert f"HTTP {look}" in ran.errors[0]
+    assert f"HTTP {fetched}" in ran.errors[0]
     (result,) = ran.results
     assert result["recording"] is recording
     assert result["already_stopped"] is False
     assert sim.calls.count(STOP) == 1
+
+
+@pytest.mark.parametrize("code", [302, 400, 404, 405, 503])
+def test_polling_goes_on_after_a_fetch_that_fails(code: int, stop: InProcess, sim: Simulator) -> None:
+    sim.state.rules.omit_in_stop = RECORD
+    sim.faults.add(faults.answer(code), on="GET", times=3)
+    assert_stopped(stop("github"), sim, already=False)
+    assert sim.calls == [STOP, LOOK, LOOK, LOOK, LOOK]
 
 
 @pytest.mark.parametrize(("fields", "recording"), [(fields, recording) for fields, recording, _ in SAID])
@@ -313,7 +334,7 @@ def test_a_token_that_is_refused_during_the_confirmation_is_named(
     assert sim.calls.count(STOP) == 1
 
 
-# The id in the answers, the call that is repeated, and the calls before it.
+# The id in the responses, the call that is repeated, and the calls before it.
 WAYS: dict[str, tuple[int, str, list[str]]] = {
     "by run": (5080, STOP, []),
     "by record": (9058, STOP_BY_RECORD, [STOP, LOOK]),
@@ -321,7 +342,7 @@ WAYS: dict[str, tuple[int, str, list[str]]] = {
 
 
 def accept_without_effect(sim: Simulator, way: str) -> None:
-    """Accept the first stop, which then has no effect; an answer by record may name the record or the run."""
+    """Accept the first stop, which has no effect; a response by record may name the record or the run."""
     run, _, _ = WAYS[way]
     if way == "by record":
         sim.state.rules.stop_call_unknown = 404
@@ -355,15 +376,15 @@ def test_polling_goes_on_whatever_comes_of_the_second_stop(
 @pytest.mark.parametrize(
     ("said", "recording", "exit_code", "error"),
     [
-        ({}, None, 7, "the stop was accepted, but the API did not say that recording is off ("),
-        ({"recording": False}, False, 7, "recording is off, but the API named no test record ("),
-        ({"recording": False, "test_record_id": 9058}, False, 8, "did not say how many baselines"),
+        ({}, None, 7, "the stop was accepted, but the API returned no recording field at"),
+        ({"recording": False}, False, 7, "recording is off, but the API returned no test_record_id at"),
+        ({"recording": False, "test_record_id": 9058}, False, 8, "returned no baseline_count"),
     ],
 )
-def test_a_look_that_hangs_beyond_the_deadline_leaves_what_the_accepted_stop_said(  # noqa: PLR0913, PLR0917 - columns
+def test_a_fetch_that_hangs_beyond_the_deadline_leaves_what_the_accepted_stop_said(  # noqa: PLR0913, PLR0917 - columns
     said: View, recording: bool | None, exit_code: int, error: str, stop: InProcess, sim: Simulator
 ) -> None:
-    """The answer about another run uses up the time."""
+    """The response about another run uses up the time."""
 
     def use_up_the_time(exchange: Exchange) -> None:
         wait_until(lambda: LOOK in sim.calls)

@@ -89,7 +89,7 @@ KINDS: dict[str, tuple[bool | None, bool, str | None]] = {
     "few": (False, False, "fewer than min_baselines (2)"),
     "busy": (True, False, "come back later"),
     "forbidden": (None, False, "refused the token"),
-    "missing": (None, False, "no such test run"),
+    "missing": (None, False, "test run not found at"),
     "limited": (None, False, "Retry-After"),
 }
 
@@ -105,7 +105,7 @@ KINDS: dict[str, tuple[bool | None, bool, str | None]] = {
             "API not reachable, 3 of 7 stopped",
         ),
         ("few good forbidden", 3, "token_refused", "Token refused, 2 of 3 stopped"),
-        ("missing few", 4, "not_found", "No such test run, 1 of 2 stopped"),
+        ("missing few", 4, "not_found", "Test run not found, 1 of 2 stopped"),
         ("good few already", 8, "too_few_baselines", "Too few baselines, 3 of 3 stopped"),
     ],
 )
@@ -193,7 +193,7 @@ def test_the_step_ends_half_a_second_after_the_deadline_however_many_runs_end_la
     assert now == pytest.approx(120.5)
     assert [job.abort.called for job in jobs] == [False] * 6 + [True] * 6
     (error,) = jobs[-1].abort.call_args.args
-    assert str(error) == "no complete answer before the deadline; try again, or raise timeout"
+    assert str(error) == "no complete response before the deadline; increase timeout, or try again later"
 
 
 @pytest.mark.parametrize("allowed", [0, 1, 3])

@@ -1,11 +1,14 @@
 """SIGINT and SIGTERM end the step at once, with everything that is known written."""
 
+import os
+import time
 from pathlib import Path
 from signal import SIGCONT, SIGINT, SIGSTOP, SIGTERM, Signals, getsignal, pthread_kill
 from threading import get_ident
 
 import pytest
 
+from tests.assertions import assert_stopped
 from tests.harness import LOOK, PLATFORMS, SOON, STOP, AsProcess, InProcess, Ran
 from tests.tools.simulator import Exchange, Simulator, faults
 
@@ -37,7 +40,7 @@ def test_a_signal_ends_the_wait_for_quiet_without_a_stop(
 def test_a_signal_wins_over_a_failed_run_and_keeps_what_is_known(
     stop_process: AsProcess, sim: Simulator
 ) -> None:
-    """The run 5080 is polled until long after the answers about the others; then a look hangs."""
+    """The run 5080 is polled until long after the responses about the others; then a fetch hangs."""
     sim.state.create_run("second")
     sim.faults.add(faults.envelope(200, {"recording": True, "test_record_id": 9058}), on="stop", run=5080)
     for _ in range(2):
@@ -54,7 +57,7 @@ def test_a_signal_wins_over_a_failed_run_and_keeps_what_is_known(
     assert ran.outputs["test_record_ids"] == '["9059","9058"]'
     assert [result["recording"] for result in ran.results] == [None, False, True]
     missing, stopped, interrupted = (result["error"] for result in ran.results)
-    assert "no such test run" in missing
+    assert "test run not found at" in missing
     assert stopped is None
     assert interrupted == "interrupted by SIGTERM; recording may still be on"
 
@@ -94,3 +97,20 @@ def test_the_handlers_of_before_are_restored(stop: InProcess) -> None:
     before = [getsignal(number) for number in EXIT_CODES]
     stop()
     assert [getsignal(number) for number in EXIT_CODES] == before
+
+
+def test_a_response_that_arrives_while_the_process_is_paused_beyond_its_deadline_is_used(
+    stop_process: AsProcess, sim: Simulator, tmp_path: Path
+) -> None:
+    """As by `docker pause`, or in a snapshot of a virtual machine."""
+
+    def answer_while_it_is_paused(exchange: Exchange) -> None:
+        process = int((tmp_path / "pid").read_text())
+        os.kill(process, SIGSTOP)
+        exchange.answer(*exchange.act())
+        time.sleep(4)
+        os.kill(process, SIGCONT)
+
+    sim.faults.add(answer_while_it_is_paused)
+    stop_process.popen["preexec_fn"] = lambda: (tmp_path / "pid").write_text(str(os.getpid()))
+    assert_stopped(stop_process("github", STOP_RECORDING_TIMEOUT="3"), sim, already=False)

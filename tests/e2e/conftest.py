@@ -1,16 +1,19 @@
 """The fixtures of the end-to-end tests: the engine, the simulator with TLS, the step in its container."""
 
 import os
+import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import trustme
 
-from tests.e2e.engine import Docker
+from tests.e2e.engine import ROOT, Docker
 from tests.e2e.pipelines import Authority, Container, Runs
-from tests.harness import TOKEN
+from tests.harness import TOKEN, wait_until
 from tests.tools.simulator import Simulator
 
 
@@ -67,6 +70,34 @@ def runs(simulator: Simulator) -> Runs:
 
     state = simulator.state
     return list_runs
+
+
+@pytest.fixture
+def node_port() -> int:
+    """The port of the FAST node. Nobody listens there yet."""
+    with socket.socket() as unused:
+        unused.bind(("", 0))
+        port: int = unused.getsockname()[1]
+    return port
+
+
+@pytest.fixture
+def inactive(simulator: Simulator) -> None:
+    """Let no container of the FAST node run, so that test runs get ready only once one does."""
+    simulator.state.rules.node_active = False
+
+
+@pytest.fixture
+def node(simulator: Simulator, inactive: None, node_port: int, authority: Authority) -> Iterator[int]:
+    """A FAST node that keeps running outside of the jobs; returns its port."""
+    environ = {"WALLARM_API_HOST": simulator.host, "WALLARM_API_TOKEN": TOKEN, "NODE_PORT": str(node_port)}
+    command = [sys.executable, str(ROOT / "tests/e2e/node/node.py")]
+    with subprocess.Popen(command, env=environ | {"SSL_CERT_FILE": str(authority.path)}) as process:
+        try:
+            wait_until(lambda: simulator.state.rules.node_active)
+            yield node_port
+        finally:
+            process.kill()
 
 
 @pytest.fixture

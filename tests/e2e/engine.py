@@ -15,10 +15,11 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".build"
 STEP_IMAGE = "wallarm-fast-stop-recording:e2e"
 RUNNER_IMAGE = "wallarm-fast-e2e-runner:local"
+NODE_IMAGE = "wallarm-fast-e2e-node:local"
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 (BASE_IMAGE,) = re.findall("(?m)^FROM (.+) AS python$", DOCKERFILE)
 STAND_IN_IMAGE = "wallarm-fast-e2e-stand-in:local"
-_STAND_IN_PACKAGES = "python3,python3-pip,python3-venv,ca-certificates,bash,curl,jq,rsync"
+_STAND_IN_PACKAGES = "python3,python3-pip,python3-venv,ca-certificates,bash,curl,rsync"
 _ENGINE_STARTS_IN = _ENGINE_STOPS_IN = 60.0
 
 
@@ -72,10 +73,11 @@ def running_engine() -> Iterator[Docker]:
 
 
 def build_images(docker: Docker) -> str:
-    """Build the image of the step and that of the jobs around it; return the base of both."""
+    """Build the images of the step, of the jobs around it and of the FAST node; return the base of all."""
     base = _base_image(docker)
     docker.build(ROOT, STEP_IMAGE, PYTHON_IMAGE=base)
     docker.build(ROOT / "tests/e2e/runner", RUNNER_IMAGE, BASE=base)
+    docker.build(ROOT / "tests/e2e/node", NODE_IMAGE, BASE=base)
     return base
 
 

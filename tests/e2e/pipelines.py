@@ -1,19 +1,21 @@
 """What the end-to-end tests share: commands, the examples as a user has them, the step in its container."""
 
+import re
 import ssl
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.engine import ROOT, STEP_IMAGE, Docker
-from tests.tools.simulator import Simulator
+from tests.e2e.engine import NODE_IMAGE, ROOT, STEP_IMAGE, Docker
 
+IMAGE = "ghcr.io/OWNER/wallarm-fast-stop-recording:1"
 SUITE = 'echo "Run your test suite through the FAST node here."'
+REQUESTS = 'curl --proxy "$HTTP_PROXY" --fail --silent --output /dev/null "http://app.example/[1-5]"'
 Completed = subprocess.CompletedProcess[str]
 Runs = Callable[[], list[tuple[str, str, int]]]
-# What an example leaves behind: a run that recorded five requests, and one with its record. None was aborted.
-BOTH_PASSED = [("9058", "passed", 5)] * 2
+# What an example leaves behind: a run that recorded five requests, and was tested. It was not aborted.
+PASSED = [("9058", "passed", 5)]
 
 
 def run(command: Sequence[str | Path], folder: Path, environ: Mapping[str, str]) -> Completed:
@@ -33,13 +35,16 @@ class Authority:
     server: ssl.SSLContext
 
 
-def as_used(example: str, simulator: Simulator) -> str:
-    """Return an example with a test suite that sends five requests through the node. It also polls faster."""
+def as_used(example: str, node_port: int) -> str:
+    """Return an example with our images and a test suite that sends five requests through the node.
+
+    It also stops sooner after the last baseline.
+    """
     text = (ROOT / "examples" / example).read_text()
-    assert SUITE in text
-    requests = f'curl --fail --silent --show-error --output /dev/null "{simulator.url}/node/[1-5]"'
-    text = text.replace("ghcr.io/OWNER/wallarm-fast-stop-recording:1", STEP_IMAGE)
-    return text.replace(SUITE, requests).replace("sleep 10", "sleep 0.2")
+    assert text.count(SUITE) == 1
+    text = re.sub(r'(?i)(quiet_period(=|: )"?)10', r"\g<1>1", text.replace(SUITE, REQUESTS))
+    text = text.replace(IMAGE, STEP_IMAGE)
+    return text.replace("wallarm/fast", NODE_IMAGE).replace("8080", str(node_port))
 
 
 @dataclass

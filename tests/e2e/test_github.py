@@ -1,28 +1,63 @@
-"""GitHub's runner, by act: the example workflow in a repository of its own, as a user would have it."""
+"""GitHub's runner, by act: the example workflows in a repository of their own, as a user would have them."""
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.engine import BASE_IMAGE, DOCKERFILE, RUNNER_IMAGE, Docker
-from tests.e2e.pipelines import BOTH_PASSED, Authority, Runs, as_used, git, run
-from tests.harness import TOKEN, copy_project
+from tests.e2e.engine import BASE_IMAGE, DOCKERFILE, NODE_IMAGE, RUNNER_IMAGE, Docker
+from tests.e2e.pipelines import PASSED, REQUESTS, Authority, Runs, as_used, git, run
+from tests.harness import TOKEN, build_zipapp, copy_project
 from tests.tools.simulator import Simulator
 from tests.tools.simulator.faults import envelope
 
-WORKFLOW = "fast.yml"
+ONE_JOB, SEPARATE_JOBS = "one-job.yml", "fast.yml"
 ACTION = "OWNER/wallarm-fast-stop-recording@v1"
+# On a runner without Docker.
+NATIVE = f"""
+on: push
+jobs:
+  fast:
+    runs-on: ubuntu-latest
+    env:
+      WALLARM_API_HOST: ${{{{ vars.WALLARM_API_HOST }}}}
+      WALLARM_API_TOKEN: ${{{{ secrets.WALLARM_API_TOKEN }}}}
+    steps:
+      - id: start
+        uses: OWNER/wallarm-fast-stop-recording/native/start@v1
+      - run: {REQUESTS}
+        env:
+          HTTP_PROXY: ${{{{ vars.FAST_NODE }}}}
+      - id: stop
+        uses: OWNER/wallarm-fast-stop-recording/native@v1
+        with:
+          test_run_id: ${{{{ steps.start.outputs.test_run_id }}}}
+          quiet_period: 1
+      - id: verdict
+        uses: OWNER/wallarm-fast-stop-recording/native/verdict@v1
+      - id: missing
+        uses: OWNER/wallarm-fast-stop-recording/native@v1
+        continue-on-error: true
+        with:
+          test_run_id: none
+      - run: echo "$OUTPUTS"
+        env:
+          OUTPUTS: >-
+            ${{{{ steps.start.outputs.test_run_id }}}} ${{{{ steps.stop.outputs.test_record_id }}}}
+            ${{{{ steps.verdict.outputs.status }}}}
+            ${{{{ steps.missing.outcome }}}} ${{{{ steps.missing.outputs.status }}}}
+"""
 
 
 @pytest.fixture(scope="session")
 def action(base: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """This repository as a runner gets it, with the base as default: act cannot pass a build argument."""
+    """This project as a release has it, with the base as default: act cannot pass a build argument."""
     folder = tmp_path_factory.mktemp("action")
     copy_project(folder)
+    build_zipapp(folder / "native/wallarm-fast.pyz")
     (folder / "Dockerfile").write_text(DOCKERFILE.replace(f"FROM {BASE_IMAGE} ", f"FROM {base} "))
     return folder
 
@@ -34,9 +69,12 @@ class Run:
     exit_code: int
     log: list[dict[str, str]] = field(repr=False)
 
+    def step(self, name: str) -> list[dict[str, str]]:
+        return [entry for entry in self.log if entry.get("step") == name]
+
     @property
-    def stop_step(self) -> list[dict[str, str]]:
-        return [entry for entry in self.log if entry.get("step") == "Stop the recording"]
+    def step_results(self) -> dict[str, str]:
+        return {entry["step"]: entry["stepResult"] for entry in self.log if "stepResult" in entry}
 
     @property
     def job_results(self) -> dict[str, str]:
@@ -47,15 +85,16 @@ RunWorkflow = Callable[..., Run]
 
 
 @pytest.fixture
-def run_workflow(
-    docker: Docker, action: Path, authority: Authority, simulator: Simulator, tmp_path: Path
+def run_workflow(  # noqa: PLR0913, PLR0917 - a machine with all that a workflow needs
+    docker: Docker, action: Path, authority: Authority, simulator: Simulator, node_port: int, tmp_path: Path
 ) -> RunWorkflow:
     """Runs a workflow, or one job of it, as a push to the repository would."""
     options = [f"--platform=ubuntu-latest={RUNNER_IMAGE}", "--pull=false", "--rm", "--no-cache-server"]
-    options += ["--container-daemon-socket=-", f"--container-options=--volume={authority.path}:/ca.pem:ro"]
-    options += [f"--local-repository={ACTION}={action}", "--env", "CURL_CA_BUNDLE=/ca.pem"]
+    options += ["--container-daemon-socket=-", f"--local-repository={ACTION}={action}"]
     options += ["--var", f"WALLARM_API_HOST={simulator.host}", "--secret", f"WALLARM_API_TOKEN={TOKEN}"]
-    options += ["--var", f"WALLARM_CA_CERT={authority.path.read_text()}"]
+    options += ["--var", f"FAST_NODE=http://localhost:{node_port}"]
+    options += ["--env", f"WALLARM_CA_CERT={authority.path.read_text()}"]
+    options += ["--env", "START_RECORDING_TIMEOUT=30", "--env", "STOP_RECORDING_TIMEOUT=15"]
     environ = {**docker.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
 
     def run_act(repository: Path, workflow: str, *more: str) -> Run:
@@ -75,38 +114,42 @@ def run_workflow(
 
 
 @pytest.fixture
-def workflow(tmp_path: Path, simulator: Simulator) -> Path:
-    """The example, in a repository with nothing else in it."""
-    workflow = tmp_path / "app/.github/workflows" / WORKFLOW
-    workflow.parent.mkdir(parents=True)
-    workflow.write_text(as_used("github/fast.yml", simulator))
-    return workflow
+def run_example(  # noqa: PLR0913, PLR0917 - as above
+    run_workflow: RunWorkflow,
+    authority: Authority,
+    simulator: Simulator,
+    inactive: None,
+    node_port: int,
+    tmp_path: Path,
+) -> RunWorkflow:
+    """Runs an example, some of its text replaced, in a repository with nothing else in it."""
+    service = f"{NODE_IMAGE}\n        options: --network=host --volume={authority.path}:/ca.pem:ro"
+    variables = f"{simulator.host}\n          SSL_CERT_FILE: /ca.pem\n          NODE_PORT: {node_port}"
 
-
-@pytest.fixture
-def run_example(run_workflow: RunWorkflow, workflow: Path) -> RunWorkflow:
-    """Runs the example, with some of its text replaced."""
-
-    def run_changed(changes: Mapping[str, str] | None = None) -> Run:
-        text = workflow.read_text()
-        for old, new in (changes or {}).items():
-            assert old in text
-            text = text.replace(old, new)
-        workflow.write_text(text)
-        return run_workflow(workflow.parents[2], WORKFLOW)
+    def run_changed(example: str, old: str = "", new: str = "") -> Run:
+        text = as_used(f"github/{example}", node_port)
+        assert old in text
+        workflow = tmp_path / "app/.github/workflows" / example
+        workflow.parent.mkdir(parents=True)
+        text = text.replace(NODE_IMAGE, service)
+        text = text.replace("${{ env.WALLARM_API_HOST }}", variables)  # act does not know env of a service
+        workflow.write_text(text.replace(old, new) if old else text)
+        return run_workflow(tmp_path / "app", example)
 
     return run_changed
 
 
-def test_the_example_records_stops_waits_and_copies_and_no_run_is_aborted(
-    run_example: RunWorkflow, runs: Runs
+def test_one_job_starts_a_node_records_stops_and_waits(
+    run_example: RunWorkflow, simulator: Simulator, runs: Runs
 ) -> None:
-    run = run_example()
+    run = run_example(ONE_JOB)
     assert run.exit_code == 0
-    assert run.job_results == dict.fromkeys(("record", "stop", "verdict", "test-again"), "success")
-    assert runs() == BOTH_PASSED
+    assert run.job_results == {"fast": "success"}
+    assert runs() == PASSED
+    through_the_node = [call for call in simulator.calls if "http://" in call]
+    assert through_the_node == [f"GET http://app.example/{number}" for number in range(1, 6)]
 
-    step = run.stop_step
+    step = run.step("Stop the recording")
     outputs = {entry["name"]: entry["arg"] for entry in step if entry.get("command") == "set-output"}
     assert [result["baseline_count"] for result in json.loads(outputs.pop("results"))] == [5]
     assert json.loads(outputs.pop("test_record_ids")) == ["9058"]
@@ -124,33 +167,80 @@ def test_the_example_records_stops_waits_and_copies_and_no_run_is_aborted(
     assert not [entry for entry in others if TOKEN in str(entry) or "***" in entry.get("msg", "")]
 
 
-def test_the_recording_is_stopped_and_its_tests_are_awaited_even_if_the_suite_fails(
-    run_example: RunWorkflow, runs: Runs
+def test_separate_jobs_record_stop_and_wait(run_example: RunWorkflow, node: int, runs: Runs) -> None:
+    run = run_example(SEPARATE_JOBS)
+    assert run.exit_code == 0
+    assert run.job_results == {"record": "success", "stop": "success", "verdict": "success"}
+    assert runs() == PASSED
+
+
+def test_one_job_stops_and_waits_even_if_the_suite_fails(run_example: RunWorkflow, runs: Runs) -> None:
+    run = run_example(ONE_JOB, REQUESTS, f"{REQUESTS}; exit 1")
+    assert run.exit_code != 0
+    assert run.step_results["Stop the recording"] == "success"
+    assert run.step_results["Wait for the security tests"] == "success"
+    assert runs() == PASSED
+
+
+def test_separate_jobs_stop_and_wait_even_if_the_suite_fails(
+    run_example: RunWorkflow, node: int, runs: Runs
 ) -> None:
-    run = run_example({'[1-5]"': '[1-5]"; exit 1'})
+    run = run_example(SEPARATE_JOBS, REQUESTS, f"{REQUESTS}; exit 1")
     assert run.exit_code != 0
-    others = dict.fromkeys(("stop", "verdict", "test-again"), "success")
-    assert run.job_results == {"record": "failure", **others}
-    assert runs() == BOTH_PASSED
+    assert run.job_results == {"record": "failure", "stop": "success", "verdict": "success"}
+    assert runs() == PASSED
 
 
-def test_an_empty_record_fails_the_stop_and_is_not_copied(run_example: RunWorkflow, runs: Runs) -> None:
-    run = run_example(
-        {"curl --fail ": "echo ", "min_baselines: 1": "min_baselines: 1\n          timeout: 15"}
-    )
+def test_one_job_whose_node_never_gets_ready_stops_the_recording_and_runs_no_suite(
+    run_example: RunWorkflow, simulator: Simulator
+) -> None:
+    simulator.state.rules.ready_delay = 1000
+    run = run_example(ONE_JOB)
     assert run.exit_code != 0
-    assert any(entry.get("arg") == "too_few_baselines" for entry in run.stop_step)
-    assert "success" not in {run.job_results.get(name) for name in ("verdict", "test-again")}
+    assert run.step_results["Start the recording"] == "failure"
+    assert simulator.state.get(5080)["recording"] is False
+    assert not [call for call in simulator.calls if "http://app" in call]
+    assert run.step_results.get("Wait for the security tests") in {None, "skipped"}
+
+
+@pytest.mark.parametrize("example", [ONE_JOB, SEPARATE_JOBS])
+def test_a_start_that_is_refused_fails_the_workflow(
+    example: str, run_example: RunWorkflow, simulator: Simulator
+) -> None:
+    simulator.faults.add(envelope(403, "User not authenticated", http=403), on="POST", times=None)
+    run = run_example(example)
+    assert run.exit_code != 0
+    assert "success" not in {run.job_results.get(name) for name in ("fast", "record", "stop", "verdict")}
+    assert not [call for call in simulator.calls if call.endswith("/action/stop")]
+
+
+def test_a_misspelled_output_of_the_job_that_records_fails_the_stop_which_says_so(
+    run_example: RunWorkflow, node: int
+) -> None:
+    run = run_example(SEPARATE_JOBS, "steps.start.outputs.test_run_id", "steps.start.outputs.test_runid")
+    assert run.exit_code != 0
+    assert run.job_results["stop"] == "failure"
+    assert [entry for entry in run.step("Stop the recording") if "TEST_RUN_ID" in entry.get("msg", "")]
+
+
+def test_an_empty_record_fails_the_stop_and_is_not_waited_for(
+    run_example: RunWorkflow, node: int, runs: Runs
+) -> None:
+    run = run_example(SEPARATE_JOBS, REQUESTS, "echo no requests")
+    assert run.exit_code != 0
+    assert [entry for entry in run.step("Stop the recording") if entry.get("arg") == "too_few_baselines"]
+    assert run.job_results.get("verdict") != "success"
     assert [baselines for _, _, baselines in runs()] == [0]
 
 
-def test_any_other_failure_of_the_step_fails_the_job_and_nothing_is_copied(
-    run_example: RunWorkflow, simulator: Simulator, runs: Runs
+def test_any_other_failure_of_the_stop_fails_its_job_and_nothing_is_waited_for(
+    run_example: RunWorkflow, node: int, simulator: Simulator, runs: Runs
 ) -> None:
     simulator.faults.add(envelope(403, "User not authenticated", http=403), on="stop", times=None)
-    run = run_example()
+    run = run_example(SEPARATE_JOBS)
     assert run.exit_code != 0
     assert run.job_results["stop"] == "failure"
+    assert run.job_results.get("verdict") != "success"
     assert runs() == [("9058", "running", 5)]
 
 
@@ -160,3 +250,17 @@ def test_the_project_s_own_workflow_tests_the_action_by_its_path(
     run = run_workflow(action, "ci.yml", "--job=self-test")
     assert run.exit_code == 0
     assert run.job_results == {"self-test": "success"}
+
+
+def test_without_docker_all_steps_run_in_one_job_whose_later_steps_know_their_outputs_and_failures(
+    run_workflow: RunWorkflow, node: int, runs: Runs, tmp_path: Path
+) -> None:
+    workflow = tmp_path / "app/.github/workflows/native.yml"
+    workflow.parent.mkdir(parents=True)
+    workflow.write_text(NATIVE)
+    run = run_workflow(tmp_path / "app", "native.yml", "--platform=ubuntu-latest=-self-hosted")
+    assert run.exit_code == 0
+    assert runs() == PASSED
+    lines = [entry.get("msg", "").strip() for entry in run.log]
+    assert "exit status 4" in lines
+    assert "5080 9058 passed failure not_found" in lines

@@ -1,13 +1,17 @@
 """The image: what it holds, and the step in it, started as any CI would start it."""
 
+import datetime as dt
 import json
 import re
+import ssl
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+import trustme
 
+from tests.certificates import Company
 from tests.e2e.engine import STEP_IMAGE, Docker
 from tests.e2e.pipelines import Completed, Container
 from tests.harness import SOON, TOKEN, wait_until
@@ -79,12 +83,49 @@ def test_no_privileges_and_no_writable_file_system_are_needed(container: Contain
     assert_success(container("--user=1000", "--read-only", "--cap-drop=ALL"))
 
 
+def test_the_start_step_creates_a_run_that_records(container: Container, simulator: Simulator) -> None:
+    done = container("--user=1000", "--read-only", "--cap-drop=ALL", command="start-recording")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "TEST_RUN_ID=5081\nTEST_RUN_URL=\nSTART_RECORDING_STATUS=ready\n", done.stderr
+    assert simulator.state.get(5081)["ready_for_recording"] is True
+
+
 def test_the_verdict_step_waits_for_the_tests_of_the_stopped_run(container: Container) -> None:
     container()
     done = container("--user=1000", "--read-only", "--cap-drop=ALL", command="fast-verdict")
     assert done.returncode == 12, done.stderr
     assert done.stdout == VERDICT, done.stderr
     assert "error: test run 5080: the run has ended, but nothing was tested" in done.stderr
+
+
+def test_a_company_s_certificates_without_key_usage_and_key_identifiers_are_trusted_by_ca_cert(
+    container: Container, tmp_path: Path
+) -> None:
+    company = Company(tmp_path)
+    with Simulator(tls=company.tls) as simulator:
+        simulator.state.create_run("e2e")
+        assert_success(container(WALLARM_API_HOST=simulator.host, WALLARM_CA_CERT=company.root.pem))
+
+
+@pytest.mark.parametrize(
+    ("trusted", "host", "year", "reason"),
+    [
+        (False, "localhost", 3000, "unable to get local issuer certificate"),
+        (True, "api.example", 3000, "Hostname mismatch"),
+        (True, "localhost", 2020, "certificate has expired"),
+    ],
+)
+def test_a_certificate_of_another_ca_or_host_or_an_expired_one_is_not_trusted(
+    container: Container, trusted: bool, host: str, year: int, reason: str
+) -> None:
+    ca, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert(host, not_after=dt.datetime(year, 1, 1, tzinfo=dt.UTC)).configure_cert(tls)
+    ca_cert = (ca if trusted else trustme.CA()).cert_pem.bytes().decode()
+    with Simulator(tls=tls) as simulator:
+        done = container(WALLARM_API_HOST=simulator.host, WALLARM_CA_CERT=ca_cert)
+    assert done.returncode == 6
+    assert f"certificate of {simulator.host} is not trusted (" in done.stderr
+    assert reason in done.stderr
 
 
 def test_without_a_network_it_fails_without_a_traceback(docker: Docker) -> None:
@@ -95,17 +136,27 @@ def test_without_a_network_it_fails_without_a_traceback(docker: Docker) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["stop-recording", "fast-verdict"])
+@pytest.mark.parametrize("command", ["start-recording", "stop-recording", "fast-verdict"])
 def test_each_command_is_the_step_of_its_name(docker: Docker, command: str) -> None:
     done = docker("run", "--rm", "--network=none", STEP_IMAGE, command, "--version")
     assert done.stdout == f"{command} {__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["", "stop-recording", "fast-verdict"])
-def test_an_input_whose_name_has_dashes_is_read(step: Container, command: str) -> None:
-    done = step(command=command, TEST_RUN_ID="", **{"INPUT_TEST-RUN-ID": "none"})
-    assert done.returncode == 4
-    assert "error: test run none: " in done.stderr
+@pytest.mark.parametrize(
+    ("command", "name", "variable"),
+    [
+        ("", "test-run-id", "TEST_RUN_ID"),
+        ("start-recording", "policy-id", "TEST_RUN_POLICY_ID"),
+        ("stop-recording", "test-run-id", "TEST_RUN_ID"),
+        ("fast-verdict", "test-run-id", "TEST_RUN_ID"),
+    ],
+)
+def test_an_input_whose_name_has_dashes_is_read(
+    container: Container, command: str, name: str, variable: str
+) -> None:
+    done = container(command=command, **{f"INPUT_{name.upper()}": "no/id"})
+    assert done.returncode == 2
+    assert f"error: {name.replace('-', '_')} ({variable}): " in done.stderr
 
 
 @pytest.mark.parametrize("command", ["", "/usr/local/bin/stop-recording"])

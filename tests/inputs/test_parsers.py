@@ -13,7 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wallarm_fast.inputs import parsers
-from wallarm_fast.inputs.parsers import parse_base_url, parse_proxy, parse_test_run_ids
+from wallarm_fast.inputs.addresses import parse_base_url, parse_proxy
+from wallarm_fast.inputs.parsers import parse_test_run_ids
 
 Parse = Callable[[str], object]
 Table = dict[Parse, list[tuple[object, str | list[str]]]]
@@ -43,7 +44,7 @@ def _among_files_that_are_no_certificates(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 UNSET = "(did the recording job define this output?)"
-NO_ID = f"is required; give the input test_run_id, or set TEST_RUN_ID {UNSET}"
+NO_ID = f"is required; pass the input test_run_id, or set TEST_RUN_ID {UNSET}"
 INVALID = "is not an id; an id has 1 to 128 of the characters A-Z a-z 0-9 _ -"
 NOT_A_LIST = "starts like a YAML or JSON list, but is not a list of plain ids"
 INSIDE = "has white space, a control character or a non-ASCII letter inside (not shown here); copy it again, "
@@ -51,10 +52,10 @@ INSIDE += "without line breaks"
 NO_SECONDS = "must be a number of seconds, 0 to 86400, not {}"
 NUMBERS = "-1 +1 nan inf 1e5 0x10 1_0 1,5 .5 5. ² \N{ARABIC-INDIC DIGIT THREE} 1111111111".split()
 NUMBERS += ["", "1 0", "1\n", "9" * 5000, "x\n::error::y"]
-ADVICE = "give a host, host:port or base URL such as https://us1.api.wallarm.com"
+ADVICE = "use a host, host:port or base URL such as https://us1.api.wallarm.com"
 NO_URL, NO_HOST = f"is not an address of an API; {ADVICE}", f"has no valid host and port; {ADVICE}"
-NO_PROXY = "is not the address of an HTTP proxy; give one such as http://proxy.example:3128"
-PEM = "give the path of a PEM file (relative to the working directory) or the PEM text itself"
+NO_PROXY = "is not the address of an HTTP proxy; use one such as http://proxy.example:3128"
+PEM = "use the path of a PEM file (relative to the working directory) or the PEM text itself"
 NO_PEM, NO_FILE = f"has no valid certificate in it; {PEM}", f"the file {{}} cannot be read: %s; {PEM}"
 REFUSED: Table = {
     parse_test_run_ids: [
@@ -185,10 +186,14 @@ def test_an_accepted_address_means_the_same_to_httpx(text: str) -> None:
         assert (seen.scheme, seen.host, seen.port) == (url.scheme, url.hostname, url.port)
 
 
-@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+# As environment files and secrets damage them.
+DAMAGED = {"CRLF": "\r\n", "backslash n": "\\n", "backslash r n": "\\r\\n", "blank": " ", "nothing": ""}
+
+
+@pytest.mark.parametrize("ending", ["\n", *DAMAGED.values()], ids=["LF", *DAMAGED])
 def test_only_the_certificates_of_a_text_or_of_4_mib_of_a_file_are_taken(ending: str, ca_pem: str) -> None:
     text = f"# Root of Müller & Söhne\n{ca_pem}\n{PRIVATE_KEY}\n{ca_pem}".replace("\n", ending)
     Path("certs").mkdir()
     Path("certs/ca.pem").write_bytes(f"{text:\n>{4 << 20}}\n{ca_pem}".encode("latin-1"))
-    pem = ca_pem.strip().replace("\n", ending)
-    assert parsers.parse_certificates(text) == parsers.parse_certificates("certs/ca.pem") == f"{pem}\n{pem}"
+    assert parsers.parse_certificates(text) == f"{ca_pem}{ca_pem}"
+    assert parsers.parse_certificates("certs/ca.pem") == f"{ca_pem}{ca_pem}"

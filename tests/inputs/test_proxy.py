@@ -3,13 +3,13 @@
 import pytest
 
 from tests.harness import TOKEN
-from wallarm_fast.inputs.parsers import parse_base_url
+from wallarm_fast.inputs.addresses import parse_base_url
 from wallarm_fast.inputs.proxy import read_proxy
 from wallarm_fast.inputs.table import InputReader
 
 API = "https://us1.api.wallarm.com"
-INVALID = "ALL_PROXY: is not the address of an HTTP proxy; give one such as http://proxy.example:3128"
-MISPLACED = "all_proxy: contains the token; give the token in the input token alone"
+INVALID = "ALL_PROXY: is not the address of an HTTP proxy; use one such as http://proxy.example:3128"
+MISPLACED = 'all_proxy: contains the token; pass the token only in the input "token"'
 
 
 def find_proxy(url: str, env: dict[str, str]) -> str | None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.harness import TOKEN, InProcess, reporter_of, stop_result
 from tests.tools.simulator import Simulator, faults
 from wallarm_fast.errors import RefusedError
-from wallarm_fast.stop.report import StopReport
+from wallarm_fast.stop.report import StopReport, StopResult
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_bad_input_has_every_output(stop: InProcess) -> None:
 OUTPUTS = "test_record_id test_record_ids status test_run_state baseline_count results".split()
 IDS = st.from_regex(r"[A-Za-z0-9_-]{1,40}", fullmatch=True)
 RESULTS = st.builds(
-    StopResult,
+    stop_result,
     test_run_id=IDS,
     test_record_id=st.none() | IDS,
     recording=st.none() | st.booleans(),
@@ -106,9 +106,18 @@ def test_the_runner_reads_any_result_back_after_what_earlier_steps_wrote(
     assert all(value.isprintable() and mark not in value for _, mark, value in found)
     outputs = {name: value for name, _, value in found}
     assert list(outputs) == OUTPUTS
-    assert json.loads(outputs["test_record_ids"]) == [r.test_record_id for r in results if r.test_record_id]
+    records = [result.latest.test_record_id for result in results if result.latest.test_record_id]
+    assert json.loads(outputs["test_record_ids"]) == records
     for shown, result in zip(json.loads(outputs["results"]), results, strict=True):
         error = shown.pop("error")
-        assert shown == {name: value for name, value in vars(result).items() if name != "error"}
+        assert shown == {
+            "test_run_id": result.test_run_id,
+            "test_record_id": result.latest.test_record_id,
+            "recording": result.latest.recording,
+            "already_stopped": result.already_stopped,
+            "state": result.latest.state,
+            "baseline_count": result.latest.baseline_count,
+            "url": result.url,
+        }
         assert (error is None) == (result.error is None)
         assert error is None or error.isprintable()

@@ -1,4 +1,4 @@
-"""GitLab CI: a dotenv report by its rules, a log with a section that folds, links to the runs."""
+"""GitLab CI: a dotenv report by its rules, a log with a section, links to the runs."""
 
 import json
 import re
@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import InProcess, reporter_of, stop_result
+from tests.harness import SOON, InProcess, reporter_of, stop_result
 from tests.tools.simulator import Simulator
+from wallarm_fast.clock import Clock, Deadline
 from wallarm_fast.outputs.table import StepOutputs
 from wallarm_fast.stop.report import StopReport
 
@@ -17,6 +18,7 @@ def write(outputs: StepOutputs, file: Path) -> dict[str, str]:
     """Write the outputs; read the dotenv report as GitLab does: none quoted, blank, twice or too long."""
     with reporter_of({"GITLAB_CI": "true", "INPUT_OUTPUT_FILE": str(file)}) as reporter:
         reporter.write_outputs(outputs)
+    reporter.drain(Deadline.after(SOON, Clock()))
     text = file.read_bytes().decode()
     assert len(text.encode()) < 5 * 1024, "GitLab refuses 5 KB"
     lines = re.findall(r"""(?m)^([A-Za-z_][A-Za-z0-9_]*)=([^\s"'`$\\#]*)\n""", text)
@@ -30,36 +32,26 @@ VARIABLES += "BASELINE_COUNT={3}\n"
 
 
 @pytest.mark.parametrize(
-    ("env", "exit_code", "file", "text"),
+    ("env", "exit_code", "file", "values"),
     [
-        ({}, 0, "stop-recording.env", VARIABLES.format("9058", "stopped", "running", "5")),
+        ({}, 0, "stop-recording.env", ("9058", "stopped", "running", "5")),
         # As gitlab-ci-local sets it.
-        (
-            {"GITLAB_CI": "false"},
-            0,
-            "stop-recording.env",
-            VARIABLES.format("9058", "stopped", "running", "5"),
-        ),
+        ({"GITLAB_CI": "false"}, 0, "stop-recording.env", ("9058", "stopped", "running", "5")),
         (
             {"INPUT_MIN_BASELINES": "6"},
             8,
             "stop-recording.env",
-            VARIABLES.format("9058", "too_few_baselines", "running", "5"),
+            ("9058", "too_few_baselines", "running", "5"),
         ),
-        (
-            {"TEST_RUN_ID": "1", "INPUT_OUTPUT_FILE": "x.env"},
-            4,
-            "x.env",
-            VARIABLES.format("", "not_found", "", ""),
-        ),
-        ({"TEST_RUN_ID": "../x"}, 2, "stop-recording.env", VARIABLES.format("", "bad_input", "", "")),
+        ({"TEST_RUN_ID": "1", "INPUT_OUTPUT_FILE": "x.env"}, 4, "x.env", ("", "not_found", "", "")),
+        ({"TEST_RUN_ID": "../x"}, 2, "stop-recording.env", ("", "bad_input", "", "")),
     ],
 )
 def test_the_dotenv_file_has_every_variable_whatever_happened(
-    env: Mapping[str, str], exit_code: int, file: str, text: str, stop: InProcess
+    env: Mapping[str, str], exit_code: int, file: str, values: tuple[str, ...], stop: InProcess
 ) -> None:
     assert stop("gitlab", **env).exit_code == exit_code
-    assert (stop.directory / file).read_text() == text
+    assert (stop.directory / file).read_text() == VARIABLES.format(*values)
     assert [path.name for path in stop.directory.iterdir()] == [file]
 
 
@@ -95,8 +87,8 @@ def test_of_too_many_records_only_the_list_is_left_out(tmp_path: Path) -> None:
     assert variables["TEST_RECORD_ID"] == "record_0".ljust(128, "_")
 
 
-def test_the_work_folds_away_and_its_outcome_stays(stop: InProcess, sim: Simulator) -> None:
-    start = r"\x1b\[0Ksection_start:\d{10}:wallarm_fast\[collapsed=true\]\r\x1b\[0KStopping .* at "
+def test_the_work_is_a_section_that_is_open_and_its_outcome_follows(stop: InProcess, sim: Simulator) -> None:
+    start = r"\x1b\[0Ksection_start:\d{10}:wallarm_fast\r\x1b\[0KStopping .* at "
     end = r"\n\x1b\[0Ksection_end:\d{10}:wallarm_fast\r\x1b\[0K\n"
     outcome = r"test run 5080: recording stopped, test record 9058, baselines 5, state running\n"
     ran = stop("gitlab")
@@ -116,3 +108,19 @@ def test_links_to_the_runs_are_written_next_to_the_dotenv_file(
     (tmp_path / "y.links.json").mkdir()
     assert write(outputs, tmp_path / "y.env")["STOP_RECORDING_STATUS"] == "stopped"
     assert re.fullmatch(r"warning: no links: .*\n", capsys.readouterr().err)
+
+
+def test_more_links_than_gitlab_takes_are_left_out(tmp_path: Path) -> None:
+    runs = [stop_result(str(number), url="https://portal/" + "x" * 20) for number in range(1200)]
+    write(StopReport(results=runs[:999]).make_outputs([]), tmp_path / "some.env")
+    write(StopReport(results=runs).make_outputs([]), tmp_path / "many.env")
+    some, many = (json.loads((tmp_path / f"{name}.links.json").read_text()) for name in ("some", "many"))
+    assert len(some["Wallarm FAST"]) > 700
+    assert many == some
+    assert (tmp_path / "many.links.json").stat().st_size <= 80_000
+
+
+def test_the_links_never_replace_another_output(tmp_path: Path) -> None:
+    report = StopReport(results=[stop_result("1", url="https://portal/1")])
+    variables = write(report.make_outputs([]), tmp_path / "x.links.json")
+    assert variables["STOP_RECORDING_STATUS"] == "stopped"

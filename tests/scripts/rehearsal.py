@@ -12,8 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.harness import wait_until
+from tests.harness import build_zipapp, wait_until
 from tests.scripts.releases import RUNS, STEPS, Clone
+from wallarm_fast import __version__
 
 PASSWORD = "me:$2b$04$exRH43U30PiBximYDD4.6eFQHQGd/OZ7AUL92YsR.dpC69K7EHYs2"  # of the next line, for htpasswd
 BASIC = "bWU6c2VjcmV0"
@@ -106,6 +107,20 @@ def test_the_first_release_has_all_tags_and_can_be_signed(clone: Clone, image: I
         cosign verify --key={tmp_path}/cosign.pub --insecure-ignore-tlog "$REFERENCE" """
     environ = {**os.environ, **clone.environ, "COSIGN_PASSWORD": ""}
     subprocess.run(["bash", "-euc", cosign], env=environ, check=True)
+
+
+def test_a_release_has_the_file_for_runners_without_docker_which_runs(
+    clone: Clone, image: Image, tmp_path: Path
+) -> None:
+    build_zipapp(clone.zipapp)
+    release(clone, image, "1.2.0")
+    user = tmp_path / "user"
+    subprocess.run(["git", "clone", "--quiet", "--branch=v1", clone.origin, user], check=True)
+    file = user / "native/wallarm-fast.pyz"
+    assert file.read_bytes() == clone.zipapp.read_bytes()
+    command = ["python3", "-I", "-S", str(file), "verdict", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"fast-verdict {__version__}\n"
 
 
 @pytest.mark.parametrize("last", STEPS)

@@ -26,6 +26,8 @@ class Clone:
         self.origin, self.environ = origin, environ
         self.folder = origin / f"../clone-{len(list(origin.parent.iterdir()))}"
         subprocess.run(["git", "clone", "--quiet", origin, self.folder], check=True)
+        self.zipapp = origin / "../wallarm-fast.pyz"
+        self.zipapp.write_bytes(b"\r\n\x00zip")
 
     def git(self, *arguments: str) -> str:
         command = ["git", "-c", "user.name=Dev", "-c", "user.email=dev@localhost", *arguments]
@@ -36,8 +38,12 @@ class Clone:
         self.git("push", "--quiet", "origin", *refs)
 
     def commit(self, version: str = "1.2.0", branch: str = "main", **files: str) -> str:
-        """Push a commit with this version and these files to a branch."""
-        for name, text in {"wallarm_fast/__init__.py": f'__version__ = "{version}"\n', **files}.items():
+        """Push a commit with this version, described in the changelog, and these files to a branch."""
+        changed = {
+            "wallarm_fast/__init__.py": f'__version__ = "{version}"\n',
+            "CHANGELOG.md": f"# Changelog\n\n## {version}\n\nSomething is new.\n",
+        }
+        for name, text in (changed | files).items():
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_text(text)
         self.git("add", ".")
@@ -47,7 +53,8 @@ class Clone:
 
     def step(self, name: str, *, fails: str = "", **environ: str) -> str:
         """Run a step and return what it prints; with `fails`, it must fail and say that in its error."""
-        env = {**os.environ, "GITHUB_OUTPUT": "/dev/stdout", "OPTION": "", **self.environ, **environ}
+        files = {**dict.fromkeys(("GITHUB_OUTPUT", "NOTES"), "/dev/stdout"), "ZIPAPP": str(self.zipapp)}
+        env = {**os.environ, **files, "OPTION": "", **self.environ, **environ}
         command = ["bash", "-eu", "-c", STEPS[name]]
         done = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, check=False)
         if fails:

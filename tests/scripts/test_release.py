@@ -5,19 +5,19 @@ import re
 import pytest
 import yaml
 
-from tests.scripts.releases import JOBS, STEPS, Clone
+from tests.scripts.releases import JOBS, RUNS, STEPS, Clone
 
 REFERENCE = f"ghcr.io/owner/name:1.2.0@sha256:{'0a' * 32}"
 
 
 def test_the_workflow_runs_every_step_of_the_script() -> None:
-    assert list(STEPS) == ["check", "join", "public", "tag", "major"]
+    assert list(STEPS) == ["check", "join", "public", "tag", "notes", "major"]
 
 
 def test_the_workflow_gives_every_step_the_variables_that_it_uses() -> None:
     for job in JOBS:
         for step in job.get("steps", []):
-            used = re.findall(r"\$\{?((?!GITHUB_)[A-Z0-9_]+)", step.get("run", ""))
+            used = re.findall(r"\$\{?((?!GITHUB_|RUNNER_)[A-Z0-9_]+)", step.get("run", ""))
             assert set(used) <= {"VERSION", *job.get("env", ()), *step.get("env", ())}
 
 
@@ -29,6 +29,52 @@ def test_a_version_other_than_that_of_the_code_is_refused(clone: Clone) -> None:
 def test_a_version_other_than_three_numbers_is_refused(clone: Clone, version: str) -> None:
     clone.commit(version)
     clone.step("check", VERSION=version, fails="a version is three numbers such as 1.2.3")
+
+
+NOTES = """# Changelog
+
+## 1.3.0
+
+Not released.
+
+## 1.2.0
+
+A first paragraph.
+
+### Fixed
+
+- A list, about 1.0.0.
+
+## 1.0.0
+
+First release.
+"""
+
+
+def test_the_release_notes_are_the_section_of_the_version_in_the_changelog(clone: Clone) -> None:
+    clone.commit(**{"CHANGELOG.md": NOTES})
+    assert (
+        clone.step("notes", VERSION="1.2.0") == "A first paragraph.\n\n### Fixed\n\n- A list, about 1.0.0.\n"
+    )
+    assert clone.step("notes", VERSION="1.0.0") == "First release.\n"
+
+
+@pytest.mark.parametrize(
+    "changelog",
+    ["", "# 1.2.0\n\nx\n", "## 1.2.0", "## 1.2.0\n\n## 1.1.0\n\nx\n", "## 1.2.01\n\nx\n", "## 112.0\n\nx\n"],
+)
+@pytest.mark.parametrize("step", ["check", "notes"])
+def test_a_version_that_the_changelog_does_not_describe_is_refused(
+    clone: Clone, step: str, changelog: str
+) -> None:
+    clone.commit(**{"CHANGELOG.md": changelog})
+    clone.step(step, VERSION="1.2.0", fails="CHANGELOG.md does not say under '## 1.2.0' what changes")
+
+
+def test_the_release_on_github_has_these_notes() -> None:
+    (publish,) = [run for run in RUNS if "gh release create" in run]
+    assert '--notes-file "$NOTES"' in publish
+    assert "--generate-notes" not in publish
 
 
 def test_a_commit_that_is_on_no_branch_for_releases_is_refused(clone: Clone) -> None:
@@ -65,9 +111,17 @@ def test_a_release_starts_the_image_by_digest_and_is_otherwise_the_commit_of_mai
     assert clone.tags() == {"v1.2.0": released, "1.2.0": released}
     assert clone.git("rev-parse", f"{released}^") == clone.git("rev-parse", "main")
     changed = clone.git("diff", "--numstat", "main", released).splitlines()
-    actions = ["action.yml", "another/action.yml"]
-    assert changed == [f"1\t1\t{name}" for name in [*actions, "templates/stop-recording.yml"]]
-    for name in actions:
+    assert changed == [
+        "1\t1\taction.yml",
+        "1\t1\tanother/action.yml",
+        "-\t-\tnative/wallarm-fast.pyz",
+        "1\t1\ttemplates/stop-recording.yml",
+    ]
+    # As it is, to the last byte: three of them would not survive a conversion of line ends.
+    assert clone.git("rev-parse", f"{released}:native/wallarm-fast.pyz") == clone.git(
+        "hash-object", "--no-filters", str(clone.zipapp)
+    )
+    for name in ("action.yml", "another/action.yml"):
         action = yaml.safe_load(clone.git("show", f"{released}:{name}"))
         assert action["runs"]["image"] == f"docker://{REFERENCE}"
     template = next(yaml.safe_load_all(clone.git("show", f"{released}:templates/stop-recording.yml")))
@@ -76,7 +130,8 @@ def test_a_release_starts_the_image_by_digest_and_is_otherwise_the_commit_of_mai
 
 def test_the_action_of_a_private_image_builds_the_dockerfile(clone: Clone) -> None:
     clone.step("tag", REFERENCE=REFERENCE, OPTION="--private")
-    assert clone.git("diff", "--name-only", "main", clone.tags()["1.2.0"]) == "templates/stop-recording.yml"
+    changed = clone.git("diff", "--name-only", "main", clone.tags()["1.2.0"]).splitlines()
+    assert changed == ["native/wallarm-fast.pyz", "templates/stop-recording.yml"]
 
 
 @pytest.mark.parametrize("lost", [[], ["v1.2.0"], ["1.2.0", "v1.2.0"]])

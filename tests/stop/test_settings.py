@@ -1,22 +1,26 @@
 """From the environment to the settings: which source wins, what is refused, and what a refusal shows."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.harness import PLATFORMS, TOKEN, InProcess, platform_of
+from tests.harness import PLATFORMS, TOKEN, InProcess, files_of, platform_of
 from tests.tools.simulator import Simulator
 from wallarm_fast.api.connection import Connection
+from wallarm_fast.app import make_reader
 from wallarm_fast.errors import InputError
-from wallarm_fast.stop.settings import INPUTS, Settings, read_settings
+from wallarm_fast.stop.settings import INPUTS, StopSettings, read_settings
+from wallarm_fast.stop.step import StopStep
 
 NEEDED = {"WALLARM_API_TOKEN": TOKEN, "TEST_RUN_ID": "5080"}
 US = ("https://us1.api.wallarm.com", "https://us1.my.wallarm.com")
 EU = ("https://api.wallarm.com", "https://my.wallarm.com")
-ME = ("https://me1.api.wallarm.com", "https://me1.my.wallarm.com")
 USE_SSL, NO_FILE = "WALLARM_API_USE_SSL", "No such file or directory"
-DEFAULTS = Settings(Connection(US[0], TOKEN, portal=US[1]), ("5080",), 120.0, 0.0, 0, False, [])
+DEFAULTS = StopSettings(
+    connection=Connection(US[0], TOKEN, portal=US[1]), timeout=120.0, test_run_ids=("5080",)
+)
 
 
 @pytest.fixture(autouse=True)
@@ -31,10 +35,13 @@ def variables(text: str) -> dict[str, str]:
     return {names.get(name, name): value for name, value in pairs}
 
 
-def read(env: dict[str, str] | str) -> Settings:
-    """Read these variables, on top of the two that are required."""
+def read(env: dict[str, str] | str, warnings: Sequence[str] = ()) -> StopSettings:
+    """Read these variables, on top of the two that are required; fail if there are other warnings."""
     environ = NEEDED | (variables(env) if isinstance(env, str) else env)
-    return read_settings(environ, platform_of(environ))
+    reader = make_reader(StopStep(), environ, files_of(environ))
+    settings = read_settings(reader)
+    assert reader.warnings == list(warnings)
+    return settings
 
 
 def label(name: str) -> str:
@@ -47,7 +54,14 @@ def names_of(name: str) -> tuple[str, str, str]:
 
 VALUES = {"token": "other", "test_run_id": "1 2", "cloud_region": "eu", "timeout": "9.5", "quiet_period": "1"}
 VALUES |= {"min_baselines": "7", "dry_run": "yes"}
-OTHERS = Settings(Connection(EU[0], "other", portal=EU[1]), ("1", "2"), 9.5, 1.0, 7, True, [])
+OTHERS = StopSettings(
+    connection=Connection(EU[0], "other", portal=EU[1]),
+    timeout=9.5,
+    test_run_ids=("1", "2"),
+    quiet_period=1.0,
+    min_baselines=7,
+    dry_run=True,
+)
 
 
 @pytest.mark.parametrize("source", [0, 1, 2])
@@ -64,7 +78,7 @@ def test_without_a_value_every_input_has_its_default(ca_pem: str) -> None:
     keys = {USE_SSL, *(key for name in INPUTS for key in names_of(name))} - set(NEEDED)
     assert read("") == DEFAULTS
     assert read(dict.fromkeys(keys, " \n")) == DEFAULTS
-    assert read({INPUTS["ca_cert"].variable: ca_pem}).connection.ca_certificates == ca_pem.strip()
+    assert read({INPUTS["ca_cert"].variable: ca_pem}).connection.ca_certificates == ca_pem
 
 
 def test_the_token_file_comes_last_is_read_only_when_needed_and_no_token_is_in_a_repr() -> None:
@@ -82,9 +96,9 @@ def test_the_token_file_comes_last_is_read_only_when_needed_and_no_token_is_in_a
 # API and portal.
 ADDRESSES = {
     "cloud_region=Us": US,
-    "cloud_region=ME": ME,
     "cloud_region=EU use_ssl=false": EU,
-    "cloud_region=Me api_host=api.wallarm.com/v1": EU,
+    "cloud_region=eu api_host=api.wallarm.com/v1": EU,
+    "api_host=us1.api.wallarm.com.": ("https://us1.api.wallarm.com.", "https://us1.my.wallarm.com"),
     "api_host=API.Wallarm.com:443/x": ("https://API.Wallarm.com:443/x", "https://my.wallarm.com"),
     "api_host=api.wallarm.com.gw": ("https://api.wallarm.com.gw", None),
     "api_host=http://localhost:1": ("http://localhost:1", None),
@@ -95,10 +109,16 @@ ADDRESSES = {
 UNENCRYPTED = "the token is sent unencrypted to"
 LIKE = "the variable STOP_RECORDING_{} is unknown and ignored; did you mean {}?"
 NEAR = "quiet_period ({} s) is too close to timeout ({} s); recording is stopped after {} s at the latest"
+UNUSED = "is not used; to trust its certificates, set ca_cert (WALLARM_CA_CERT)"
 # The API, and the warning.
 DOUBTFUL = {
     "api_host=HTTP://gw:80/x use_ssl=NO": ("http://gw:80/x", f"{UNENCRYPTED} gw"),
     "api_host=http://[2001:db8::1] use_ssl=0": ("http://[2001:db8::1]", f"{UNENCRYPTED} 2001:db8::1"),
+    "cloud_region=eu api_host=gw": ("https://gw", "cloud_region is ignored, since api_host is set to gw"),
+    "REQUESTS_CA_BUNDLE=ca.pem": (US[0], f"REQUESTS_CA_BUNDLE {UNUSED}"),
+    "CURL_CA_BUNDLE=ca.pem": (US[0], f"CURL_CA_BUNDLE {UNUSED}"),
+    "SSL_CERT_FILE=no.pem": (US[0], "SSL_CERT_FILE names 'no.pem', which does not exist"),
+    "SSL_CERT_DIR=no": (US[0], "SSL_CERT_DIR names 'no', which does not exist"),
     "quiet_period=115.5": (US[0], NEAR.format("115.5", "120", "115")),
     "timeout=9 quiet_period=4.6": (US[0], NEAR.format("4.6", "9", "4.5")),
     "STOP_RECORDING_TIMOUT=1": (US[0], LIKE.format("TIMOUT", "STOP_RECORDING_TIMEOUT")),
@@ -112,14 +132,11 @@ DOUBTFUL = {
 def test_host_or_region_decide_on_api_and_portal(env: str, addresses: tuple[str, str | None]) -> None:
     found = read(env)
     assert (found.connection.base_url, found.connection.portal) == addresses
-    assert found.warnings == []
 
 
 @pytest.mark.parametrize(("env", "base_url", "warning"), [(env, *row) for env, row in DOUBTFUL.items()])
 def test_what_may_not_be_meant_gets_a_warning(env: str, base_url: str, warning: str) -> None:
-    found = read(env)
-    assert found.connection.base_url == base_url
-    assert found.warnings == [warning]
+    assert read(env, [warning]).connection.base_url == base_url
 
 
 def test_a_run_has_a_link_in_a_portal_that_is_known() -> None:
@@ -130,7 +147,7 @@ def test_a_run_has_a_link_in_a_portal_that_is_known() -> None:
 HTTP = f"api_host: http:// would send the token unencrypted; use https://, or accept it with {USE_SSL}=false"
 ELSEWHERE = "gw/x 10.0.0.1 [2001:db8::1]:80 localhost.gw mylocalhost 127.0.0.1.gw 0.0.0.0 128.0.0.1".split()
 TOO_LONG = "quiet_period: must be shorter than timeout, or no time would be left to stop"
-NO_TOKEN = "token: is required; give the input token, or set WALLARM_API_TOKEN or WALLARM_API_TOKEN_FILE (is"
+NO_TOKEN = "token: is required; pass the input token, or set WALLARM_API_TOKEN or WALLARM_API_TOKEN_FILE (is"
 FILE = "WALLARM_API_TOKEN= WALLARM_API_TOKEN_FILE="
 # How messages begin, without the name of the variable.
 PROBLEMS = {
@@ -139,19 +156,25 @@ PROBLEMS = {
     f"token: the file that WALLARM_API_TOKEN_FILE names cannot be read: {NO_FILE}": [f"{FILE}hush"],
     HTTP: [*(f"api_host=http://{host}" for host in ELSEWHERE), "api_host=http://gw use_ssl=1"],
     f"{USE_SSL}: must be true or false, not 'maybe'": ["use_ssl=maybe", "use_ssl=maybe api_host=http://gw"],
-    "cloud_region: must be us, eu or me, not 'uk'": ["cloud_region=uk", "cloud_region=uk api_host=gw"],
+    "cloud_region: must be us or eu, not 'uk'": ["cloud_region=uk", "cloud_region=uk api_host=gw"],
     "timeout: must be more than 0": ["timeout=0", "timeout=0.0 quiet_period=1"],
     TOO_LONG: ["timeout=9.5 quiet_period=9.5", "quiet_period=120.000001", "timeout=86400 quiet_period=86400"],
     "timeout: must be a number of seconds, 0 to 86400, not '2m'": ["timeout=2m quiet_period=86400"],
     "quiet_period: must be a number of seconds, 0 to 86400, not '-1'": ["timeout=0.1 quiet_period=-1"],
     "GITHUB_OUTPUT: is not set, so the outputs would be lost": ["GITHUB_ACTIONS=true"],
     "GITHUB_OUTPUT: '.' cannot be written: Is a directory": ["GITHUB_ACTIONS=true GITHUB_OUTPUT=."],
-    f"output_file: 'no/x' cannot be written: {NO_FILE}": ["GITLAB_CI=true GITHUB_OUTPUT=. output_file=no/x"],
-    "output_file: embedded null byte": ["output_file=\x00"],
+    f"output_file: '/no/x' cannot be written: {NO_FILE}": [
+        "GITLAB_CI=true GITHUB_OUTPUT=. output_file=/no/x"
+    ],
+    "token: is in quotes, which are taken as a part of it": ["token='hush'", 'token="hush"'],
+    "token: is the path of a file": ["token=lines", "WALLARM_API_TOKEN=./lines"],
 }
+for path in ("x", "./x", "no/../x", "link"):
+    message = f"output_file: '{path}' is also an output file; choose another path"
+    PROBLEMS[message] = [f"GITHUB_ACTIONS=true GITHUB_OUTPUT=x output_file={path}"]
 MISPLACED = (TOKEN, f"x{TOKEN}-1", f'["5080","{TOKEN}"]')
 for misused in [name for name in INPUTS if name != "token"]:
-    message = f"{misused}: contains the token; give the token in the input token alone"
+    message = f'{misused}: contains the token; pass the token only in the input "token"'
     PROBLEMS[message] = [f"{misused}={text}" for text in MISPLACED]
 
 
@@ -160,11 +183,13 @@ def test_what_cannot_work_is_bad_input_and_no_secret_is_shown(message: str) -> N
     files = {"empty": b"", "blank": b" \n", "lines": b"hush\nhush", "binary": b"hush\xff"}
     for file, content in files.items():
         Path(file).write_bytes(content)
+    Path("link").symlink_to("x")
+    Path("no").mkdir()
     name, _, problem = message.partition(": ")
     for env in PROBLEMS[message]:
         with pytest.raises(InputError) as refused:
             read(env)
-        (shown,) = refused.value.messages()
+        (shown,) = refused.value.lines()
         assert shown.startswith(f"{label(name)}: {problem}"), env
         assert not re.search(f"hush|{TOKEN}", shown)
 
@@ -177,26 +202,32 @@ def test_checking_an_output_file_leaves_it_as_it_was_and_it_may_be_a_device() ->
     assert not Path("new").exists()
 
 
-# The kind, the file for outputs, GITHUB_OUTPUT, GITHUB_STEP_SUMMARY, and whether to show debug messages.
-PLATFORM_OF = {
-    "GITHUB_OUTPUT=a GITHUB_STEP_SUMMARY=b CI_DEBUG_TRACE=true": ("console", None, None, None, True),
-    "GITHUB_ACTIONS=true GITLAB_CI=true GITHUB_OUTPUT=a": ("github", None, "a", None, False),
-    "GITHUB_ACTIONS=true GITHUB_STEP_SUMMARY=b RUNNER_DEBUG=1": ("github", None, None, "b", True),
-    "GITHUB_ACTIONS=true GITHUB_OUTPUT=": ("github", None, None, None, False),
-    "GITLAB_CI=false GITHUB_OUTPUT=a": ("gitlab", "stop-recording.env", None, None, False),
-    "GITHUB_ACTIONS=false STOP_RECORDING_OUTPUT_FILE=a RUNNER_DEBUG=0": ("console", "a", None, None, False),
-    "GITLAB_CI=true INPUT_OUTPUT-FILE=a CI_DEBUG_TRACE=false": ("gitlab", "a", None, None, False),
+# The kind, the files, and whether to show debug messages.
+PLATFORM_OF: dict[str, tuple[str, dict[str, str], bool]] = {
+    "GITHUB_OUTPUT=a GITHUB_STEP_SUMMARY=b CI_DEBUG_TRACE=true": ("console", {}, True),
+    "GITHUB_ACTIONS=true GITLAB_CI=true GITHUB_OUTPUT=a": ("github", {"GITHUB_OUTPUT": "a"}, False),
+    "GITHUB_ACTIONS=true GITHUB_STEP_SUMMARY=b RUNNER_DEBUG=1": (
+        "github",
+        {"GITHUB_STEP_SUMMARY": "b"},
+        True,
+    ),
+    "GITHUB_ACTIONS=true GITHUB_OUTPUT= GITHUB_ENV=c": ("github", {"GITHUB_ENV": "c"}, False),
+    "GITLAB_CI=false GITHUB_OUTPUT=a": ("gitlab", {"output_file": "stop-recording.env"}, False),
+    "GITHUB_ACTIONS=false STOP_RECORDING_OUTPUT_FILE=a RUNNER_DEBUG=0": (
+        "console",
+        {"output_file": "a"},
+        False,
+    ),
+    "GITLAB_CI=true INPUT_OUTPUT-FILE=a CI_DEBUG_TRACE=false": ("gitlab", {"output_file": "a"}, False),
 }
 
 
 @pytest.mark.parametrize("env", PLATFORM_OF)
 def test_the_platform_is_known_by_its_variables(env: str) -> None:
-    kind, output_file, github_output, summary, debug = PLATFORM_OF[env]
+    kind, files, debug = PLATFORM_OF[env]
     found = platform_of(variables(env))
     assert found.kind == kind
-    assert found.output_file == output_file
-    assert found.github_output == github_output
-    assert found.github_step_summary == summary
+    assert files_of(variables(env)).paths == files
     assert found.debug is debug
 
 
@@ -206,7 +237,7 @@ def test_every_problem_is_an_error_line_of_its_own_before_any_request_without_th
     platform: str, token: str, stop: InProcess, sim: Simulator
 ) -> None:
     variables = [*(spec.variable for spec in INPUTS.values()), USE_SSL, "HTTPS_PROXY"]
-    env = dict.fromkeys(variables, "no/x\n::error::y\x1b[31m") | {"WALLARM_API_TOKEN": token}
+    env = dict.fromkeys(variables, "/no/x\n::error::y\x1b[31m") | {"WALLARM_API_TOKEN": token}
     ran = stop(platform, **env)
     assert ran.exit_code == 2
     assert sim.calls == []

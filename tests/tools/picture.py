@@ -1,6 +1,6 @@
-"""Takes the picture of a job summary for the README: the step's Markdown, in the style of GitHub.
+"""Takes the pictures of job summaries for the README: the steps' Markdown, in the style of GitHub.
 
-The step is the real entrypoint.py, with the simulator in place of the Wallarm cloud. The same fonts and the
+The steps are the real entrypoint.py, with the simulator in place of the Wallarm cloud. The same fonts and the
 same Chromium give the same picture.
 """
 
@@ -14,11 +14,11 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
-from tests.tools.demo import ROOT, STEP
+from tests.tools.demo import ROOT, STEP, VULNERABILITY
 from tests.tools.simulator import Simulator
 from wallarm_fast.stop.errors import TooFewBaselinesError
+from wallarm_fast.verdict.errors import VulnerabilitiesError
 
-PICTURE = ROOT / "docs/summary.png"
 # Once it is loaded, the page has its height as its title.
 PAGE = """<!DOCTYPE html>
 <meta charset="utf-8"><title></title>
@@ -45,26 +45,51 @@ PAGE = """<!DOCTYPE html>
 def main() -> None:
     if not shutil.which("chromium"):
         sys.exit("chromium is not on PATH; Debian has it in the package chromium")
-    with tempfile.TemporaryDirectory() as name:
-        page = Path(name, "page.html")
-        page.write_text(PAGE + MarkdownIt().enable("table").render(summarize(Path(name))))
-        height = re.findall("<title>([0-9]+)</title>", browse(page, "--dump-dom"))[0]
-        browse(page, f"--window-size=900,{height}", f"--screenshot={PICTURE}")
+    for name, summary in {"stop": stop(), "verdict": verdict(), "several": several()}.items():
+        with tempfile.TemporaryDirectory() as folder:
+            page = Path(folder, "page.html")
+            page.write_text(PAGE + MarkdownIt().enable("table").render(summary))
+            height = re.findall("<title>([0-9]+)</title>", browse(page, "--dump-dom"))[0]
+            browse(page, f"--window-size=900,{height}", f"--screenshot={ROOT}/docs/{name}.png")
 
 
-def summarize(folder: Path) -> str:
-    """Return the job summary of a step that stops two test runs, of which the second recorded nothing."""
+def stop() -> str:
+    """Return the summary of an ordinary success."""
+    with Simulator(baselines=128) as simulator:
+        simulator.state.create_run("nightly")
+        return summarize(simulator, 0, TEST_RUN_ID="5080")
+
+
+def verdict() -> str:
+    """Return the summary of a verdict with a vulnerability."""
+    with Simulator(baselines=128, test_seconds=0, vulns=[VULNERABILITY]) as simulator:
+        simulator.state.create_run("nightly")
+        simulator.state.stop("5080")
+        return summarize(simulator, VulnerabilitiesError.exit_code, "verdict", TEST_RUN_ID="5080")
+
+
+def several() -> str:
+    """Return the summary of a step that stops two test runs, of which the second recorded nothing."""
     with Simulator() as simulator:
-        runs = [simulator.state.create_run(name) for name in ("first", "second")]
-        simulator.state.record(runs[0].id, 128)
-        inputs = {"TOKEN": simulator.token, "API_HOST": simulator.url, "MIN_BASELINES": "1"}
-        inputs["TEST_RUN_ID"] = ",".join(str(run.id) for run in runs)
-        environ = {f"INPUT_{name}": value for name, value in inputs.items()} | {"PATH": os.environ["PATH"]}
-        files = {"GITHUB_OUTPUT": f"{folder}/output", "GITHUB_STEP_SUMMARY": f"{folder}/summary"}
-        environ |= files | {"GITHUB_ACTIONS": "true"}
-        done = subprocess.run(STEP, env=environ, check=False, capture_output=True, text=True)
-    assert done.returncode == TooFewBaselinesError.exit_code, done.stdout + done.stderr
-    return (folder / "summary").read_text()
+        for name in ("first", "second"):
+            simulator.state.create_run(name)
+        simulator.state.record("5080", 128)
+        few = TooFewBaselinesError.exit_code
+        return summarize(simulator, few, TEST_RUN_ID="5080,5081", MIN_BASELINES="1")
+
+
+def summarize(simulator: Simulator, exit_code: int, *arguments: str, **inputs: str) -> str:
+    """Return the job summary of a step, which must end with the exit code."""
+    with tempfile.TemporaryDirectory() as folder:
+        environ = {"PATH": os.environ["PATH"], "GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": f"{folder}/output"}
+        environ |= {"GITHUB_STEP_SUMMARY": f"{folder}/summary"}
+        inputs |= {"TOKEN": simulator.token, "API_HOST": simulator.url}
+        environ |= {f"INPUT_{name}": value for name, value in inputs.items()}
+        done = subprocess.run([*STEP, *arguments], env=environ, check=False, capture_output=True, text=True)
+        assert done.returncode == exit_code, done.stdout + done.stderr
+        summary = Path(folder, "summary").read_text()
+    # As with the real cloud, whose portal is known.
+    return re.sub(r"\| (508\d) \|", r"| [\1](https://us1.my.wallarm.com/testing/testruns/\1) |", summary)
 
 
 def browse(page: Path, *options: str) -> str:

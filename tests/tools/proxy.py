@@ -12,8 +12,8 @@ from tests.tools.simulator.serving import ThreadingServer
 class Proxy(ThreadingServer):
     """Serves inside its `with` block.
 
-    With `refuse`, every answer has that status. With `route_to` (`host:port`), CONNECT leads there, whatever
-    the client asks for.
+    With `refuse`, every answer has that status. With `route_to` (`host:port`), all requests lead there,
+    whatever the client asks for.
     """
 
     def __init__(self, refuse: int | None = None, route_to: str = "") -> None:
@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         hop_by_hop = {"connection", "proxy-connection", "host"}
         headers = {name: value for name, value in self.headers.items() if name.lower() not in hop_by_hop}
-        upstream = http.client.HTTPConnection(url.netloc, timeout=5)
+        upstream = http.client.HTTPConnection(self.server.route_to or url.netloc, timeout=5)
         upstream.request(self.command, url.path, body, headers)
         answer = upstream.getresponse()
         content = answer.read()

@@ -63,7 +63,7 @@ def connection_failure(error: httpx.TransportError, connection: Connection) -> S
             return _proxy_refusal(status, connection)
     not_sent = isinstance(
         error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError
-    )
+    ) or (isinstance(error, TlsError) and error.in_handshake)
     # What follows the colon comes from the server. A proxy may say a lot, but it never has the token.
     words = str(error).partition(":")[0] if isinstance(error, httpx.ProtocolError) else str(error)[:200]
     reason = "timed out" if isinstance(error, httpx.TimeoutException) else words or type(error).__name__

@@ -1,9 +1,10 @@
 """Retries: which failures, when, and for how long."""
 
+import itertools
 import math
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
@@ -47,59 +48,52 @@ class TransientError(Exception):
         self.hint = hint
 
 
-class Retries:
-    """The pauses between the attempts of a request, with exponential backoff and jitter."""
-
-    def __init__(self, deadline: Deadline, log: RunLogger) -> None:
-        self._deadline = deadline
-        self._log = log
-        self._failures = 0
-        # Since when failures of this patience have been going on.
-        self._patience = math.inf
-        self._since = 0.0
-
-    def pause(self, failure: TransientError) -> float:
-        """Return the seconds until the next attempt: those in Retry-After, or else some.
-
-        If that would leave no time for an attempt, or such failures have gone on for too long, raises the
-        error that they stand for.
-        """
-        now, left = self._deadline.clock.monotonic(), self._deadline.remaining()
-        if not self._failures or failure.patience != self._patience:
-            self._patience, self._since = failure.patience, now
-        self._failures += 1
-        pause = failure.retry_after or self._backoff()
-        if pause + _SHORTEST_ATTEMPT >= left:
-            raise failure.error(f"{failure}{self._why_no_retry(failure, left)}").hint(
-                f"{failure.hint}, increase timeout, or try again later"
-            )
-        if now + pause - self._since > failure.patience:
-            raise failure.error(f"{failure}{self._tried()}").hint(failure.hint)
-        self._log.retrying(failure, pause)
-        return pause
-
-    def _backoff(self) -> float:
-        doubled = _FIRST_PAUSE * 2.0 ** min(self._failures - 1, 10)
-        return min(doubled + random.uniform(0, _JITTER), _LONGEST_PAUSE)  # noqa: S311 - jitter is no secret
-
-    def _why_no_retry(self, failure: TransientError, left: float) -> str:
-        if failure.retry_after:
-            return f"; Retry-After: {failure.retry_after:.0f} s exceeds the time left ({left:.0f} s)"
-        return self._tried()
-
-    def _tried(self) -> str:
-        return f" (tried {self._failures} times)" if self._failures > 1 else " (tried once)"
-
-
 def retry(attempt: Callable[[], _T], deadline: Deadline, log: RunLogger) -> _T:
-    """Call `attempt` until it raises no TransientError; return its result, or raise as Retries.pause does."""
-    retries = Retries(deadline, log)
+    """Call `attempt` until it raises no TransientError; return its result, or raise as `retry_in_parts`."""
+    parts = retry_in_parts(attempt, deadline, log)
     while True:
+        try:
+            deadline.clock.sleep(next(parts))
+        except StopIteration as end:
+            result: _T = end.value
+            return result
+
+
+def retry_in_parts(
+    attempt: Callable[[], _T], deadline: Deadline, log: RunLogger
+) -> Generator[float, None, _T]:
+    """Do as `retry`, but yield the seconds to wait between the attempts.
+
+    These are those that the API asks for in Retry-After, otherwise with exponential backoff and jitter. When
+    a pause would leave no time for another attempt, or such failures have gone on for as long as they may,
+    raises the error that the TransientError stands for.
+    """
+    since, patience = 0.0, None
+    for number in itertools.count(1):
         try:
             return attempt()
         except TransientError as error:
             failure = error
-        deadline.clock.sleep(retries.pause(failure))
+        now, left = deadline.clock.monotonic(), deadline.remaining()
+        if failure.patience != patience:
+            since, patience = now, failure.patience
+        pause = failure.retry_after or _backoff(number)
+        tried = f" (tried {number} times)" if number > 1 else " (tried once)"
+        if pause + _SHORTEST_ATTEMPT >= left:
+            if failure.retry_after:
+                tried = f"; Retry-After: {failure.retry_after:.0f} s exceeds the time left ({left:.0f} s)"
+            hint = f"{failure.hint}, increase timeout, or try again later"
+            raise failure.error(f"{failure}{tried}").hint(hint)
+        if now + pause - since > failure.patience:
+            raise failure.error(f"{failure}{tried}").hint(failure.hint)
+        log.retrying(failure, pause)
+        yield pause
+    raise AssertionError  # pragma: no cover - count() does not end
+
+
+def _backoff(attempts: int) -> float:
+    doubled = _FIRST_PAUSE * 2.0 ** min(attempts - 1, 10)
+    return min(doubled + random.uniform(0, _JITTER), _LONGEST_PAUSE)  # noqa: S311 - jitter is no secret
 
 
 def parse_retry_after(value: str, now: float) -> float | None:

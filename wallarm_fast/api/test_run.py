@@ -16,6 +16,7 @@ from wallarm_fast.api.responses import (
 from wallarm_fast.api.retry import TransientError
 from wallarm_fast.errors import RefusedError
 
+_FINAL_STATES = {"passed", "failed", "interrupted"}
 _MAX_TEXT = 100
 _MAX_THREAT = 100
 _COUNTS = {
@@ -115,6 +116,11 @@ class TestRun:
             seconds_left=parse_number(run.get("estimated_time_to_completion")),
             seconds=_duration(run),
         )
+
+    @property
+    def ended(self) -> bool:
+        """Its security tests have ended, or it was aborted."""
+        return self.state in _FINAL_STATES
 
     @property
     def baseline_count(self) -> int | None:

@@ -19,15 +19,17 @@ _SECONDS_PER_ADDRESS = 3.0
 _NO_TIME = 0.001
 # More than any response that is read, so that a server cannot go on forever.
 _MAX_RECEIVED_BYTES = 4 << 20
+_KEPT_HEADERS = {b"content-type", b"date", b"retry-after"}
 
 
-class TlsError(httpx.ConnectError):
-    """TLS with this host failed. The `reason` is OpenSSL's."""
+class TlsError(httpx.NetworkError):
+    """TLS with this host failed, in the handshake or later. The `reason` is OpenSSL's."""
 
-    def __init__(self, host: str, reason: ssl.SSLError) -> None:
+    def __init__(self, host: str, reason: ssl.SSLError, *, in_handshake: bool) -> None:
         super().__init__(str(reason))
         self.host = host
         self.reason = reason
+        self.in_handshake = in_handshake
 
 
 class ProxyStatusError(httpx.ProxyError):
@@ -82,10 +84,9 @@ class Transport(httpx.BaseTransport):
             finally:
                 incoming.close()
         # Only these headers matter; httpx would act upon others, and might fail to parse them.
-        headers = httpx.Headers(incoming.headers)
-        kept = {name: headers[name] for name in ("Content-Type", "Date", "Retry-After") if name in headers}
-        body = decompress(bytes(content), headers.get("Content-Encoding", ""))
-        return httpx.Response(incoming.status, headers=kept, content=body)
+        kept = [(name, value) for name, value in incoming.headers if name.lower() in _KEPT_HEADERS]
+        encoding = httpx.Headers(incoming.headers).get("Content-Encoding", "")
+        return httpx.Response(incoming.status, headers=kept, content=decompress(bytes(content), encoding))
 
     def close(self) -> None:
         """Close all connections."""
@@ -189,8 +190,8 @@ class _Stream(httpcore.NetworkStream):
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        with self._tls_errors(self._tls_host):
-            self._stream.write(buffer, timeout)
+        # After a WriteError, httpcore reads what the server has sent before it closed the connection.
+        self._stream.write(buffer, timeout)
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
@@ -198,7 +199,7 @@ class _Stream(httpcore.NetworkStream):
         # A dot at the end of a name is for the resolver alone; no certificate has it.
         host = (server_hostname or "").rstrip(".")
         try:
-            with self._tls_errors(host):
+            with self._tls_errors(host, in_handshake=True):
                 stream = self._stream.start_tls(ssl_context, host, timeout)
         except Exception:
             self._note_failure()
@@ -213,11 +214,11 @@ class _Stream(httpcore.NetworkStream):
 
     @staticmethod
     @contextmanager
-    def _tls_errors(host: str | None) -> Iterator[None]:
+    def _tls_errors(host: str | None, *, in_handshake: bool = False) -> Iterator[None]:
         """Turn a failure of TLS into an error that names the host."""
         try:
             yield
         except httpcore.NetworkError as error:
             if host is not None and isinstance(error.__cause__, ssl.SSLError):
-                raise TlsError(host, error.__cause__) from error
+                raise TlsError(host, error.__cause__, in_handshake=in_handshake) from error
             raise

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult
 
 from wallarm_fast.api.connection import CLOUDS, Cloud, Connection
-from wallarm_fast.inputs import parsers
+from wallarm_fast.inputs import addresses, parsers
 from wallarm_fast.inputs.proxy import read_proxy
 from wallarm_fast.inputs.table import TOKEN, Input, InputReader
 
@@ -26,8 +26,8 @@ CONNECTION_INPUTS = {
     ),
     "ca_cert": Input(
         "WALLARM_CA_CERT",
-        "additional certificates to trust: path of a PEM file, relative to the working directory, or the PEM "
-        "text itself",
+        "certificates to trust in addition to the system's: path of a PEM file, relative to the working "
+        "directory, or the PEM text",
     ),
 }
 
@@ -48,10 +48,10 @@ def read_timeout(reader: InputReader) -> float:
 def read_connection(reader: InputReader) -> Connection:
     """Read the inputs token, cloud_region, api_host and ca_cert."""
     cloud = reader.read("cloud_region", _parse_region, CLOUDS["us"])
-    url = reader.read_optional("api_host", parsers.parse_base_url)
+    url = reader.read_optional("api_host", addresses.parse_base_url)
     if url and reader.is_given("cloud_region") and _host(url) != cloud.api_host:
         reader.warn(f"cloud_region is ignored, since api_host is set to {url.hostname}")
-    url = url or parsers.parse_base_url(cloud.api_host)
+    url = url or addresses.parse_base_url(cloud.api_host)
     _check_encryption(reader, url)
     return Connection(
         base_url=url.geturl(),
@@ -64,7 +64,7 @@ def read_connection(reader: InputReader) -> Connection:
 
 def _check_encryption(reader: InputReader, url: SplitResult) -> None:
     """Reject an address that would send the token unencrypted, unless that is accepted."""
-    unencrypted = url.scheme == "http" and not parsers.is_loopback(url.hostname or "")
+    unencrypted = url.scheme == "http" and not addresses.is_loopback(url.hostname or "")
     use_ssl = reader.environ.get(USE_SSL_VARIABLE, "").strip() or "true"
     if reader.check(USE_SSL_VARIABLE, use_ssl, parsers.parse_boolean, fallback=False) and unencrypted:
         reader.reject(

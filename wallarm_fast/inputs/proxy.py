@@ -5,7 +5,7 @@ from contextlib import suppress
 from urllib.parse import SplitResult
 
 from wallarm_fast.api.connection import port_of
-from wallarm_fast.inputs import parsers
+from wallarm_fast.inputs import addresses
 from wallarm_fast.inputs.table import InputReader
 
 
@@ -15,17 +15,17 @@ def read_proxy(reader: InputReader, url: SplitResult) -> str | None:
     Reads HTTPS_PROXY or HTTP_PROXY, ALL_PROXY and NO_PROXY, in lower case first, as curl does. A plain http://
     address of this machine is direct: the token never leaves the machine unencrypted.
     """
-    if url.scheme == "http" and parsers.is_loopback(url.hostname or ""):
+    host, environ = url.hostname or "", reader.environ
+    if url.scheme == "http" and addresses.is_loopback(host):
         return None
-    for name in (f"{url.scheme}_proxy", "all_proxy"):
-        for variable in (name, name.upper()):
-            if value := reader.environ.get(variable, "").strip():
-                no_proxy = reader.environ.get("no_proxy", "") or reader.environ.get("NO_PROXY", "")
-                entries = no_proxy.replace(",", " ").split()
-                if any(_matches(entry, url.hostname or "", port_of(url)) for entry in entries):
-                    return None
-                return reader.check(variable, value, parsers.parse_proxy, None)
-    return None
+    names = (f"{url.scheme}_proxy", f"{url.scheme}_proxy".upper(), "all_proxy", "ALL_PROXY")
+    given = next((name for name in names if environ.get(name, "").strip()), None)
+    no_proxy = environ.get("no_proxy", "") or environ.get("NO_PROXY", "")
+    if given is None or any(
+        _matches(entry, host, port_of(url)) for entry in no_proxy.replace(",", " ").split()
+    ):
+        return None
+    return reader.check(given, environ[given].strip(), addresses.parse_proxy, None)
 
 
 def _matches(entry: str, host: str, port: int) -> bool:

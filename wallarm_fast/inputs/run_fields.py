@@ -12,30 +12,35 @@ from wallarm_fast.inputs import parsers
 from wallarm_fast.inputs.table import Input, InputReader
 from wallarm_fast.text import as_json_id
 
-OF_THE_API = "the API's"
+OF_THE_API = "(set by the API)"
+_NO_LIMIT = "no limit"
 _MAX_RPS = 1000
 _MAX_RPS_PER_BASELINE = 500
 RUN_INPUTS = {
-    "description": Input("TEST_RUN_DESC", "description of the run"),
+    "description": Input("TEST_RUN_DESC", "description of the test run"),
     "policy_id": Input(
-        "TEST_RUN_POLICY_ID", "test policy of the run; 0 is the default policy", otherwise=OF_THE_API
+        "TEST_RUN_POLICY_ID", "ID of the test policy; 0 is the default policy", otherwise="the default policy"
     ),
     "rps": Input(
-        "TEST_RUN_RPS", f"limit of test requests per second, 1 to {_MAX_RPS}; 0 is none", type="integer"
+        "TEST_RUN_RPS",
+        f"limit of test requests per second, 1 to {_MAX_RPS}; 0 is no limit",
+        otherwise=_NO_LIMIT,
+        type="integer",
     ),
     "rps_per_baseline": Input(
         "TEST_RUN_RPS_PER_BASELINE",
-        f"limit of test requests per second for each baseline, 1 to {_MAX_RPS_PER_BASELINE}; 0 is none",
+        f"limit of test requests per second for each baseline, 1 to {_MAX_RPS_PER_BASELINE}; 0 is no limit",
+        otherwise=_NO_LIMIT,
         type="integer",
     ),
     "stop_on_first_fail": Input(
         "TEST_RUN_STOP_ON_FIRST_FAIL",
-        "end the run with its first vulnerability",
-        otherwise=f"{OF_THE_API}, `false`",
+        "end the test run at its first vulnerability",
+        otherwise=f"`false` {OF_THE_API}",
         type="boolean",
     ),
     "file_extensions_to_exclude": Input(
-        "FILE_EXTENSIONS_TO_EXCLUDE", "regular expression of file extensions that are not tested"
+        "FILE_EXTENSIONS_TO_EXCLUDE", "regular expression for the file extensions that are not tested"
     ),
 }
 # Fields of the API's call by the inputs, and how to parse these.

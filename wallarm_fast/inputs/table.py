@@ -31,7 +31,7 @@ class Input:
 
 
 # Every step has these.
-TOKEN = Input("WALLARM_API_TOKEN", "FAST node token", otherwise="required")
+TOKEN = Input("WALLARM_API_TOKEN", "token of the FAST node", otherwise="required")
 
 
 def read_input(environ: Mapping[str, str], name: str, spec: Input) -> str:

@@ -65,7 +65,7 @@ def identify_file(path: str) -> object:
 
 def _make_folder(folder: Path) -> None:
     """Make the folder, owned as the one that it is in: in a container, that of a workspace is another."""
-    if folder.is_dir():
+    if folder.exists():
         return
     _make_folder(folder.parent)
     folder.mkdir()

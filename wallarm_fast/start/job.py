@@ -4,15 +4,14 @@ from collections.abc import Callable, Iterator
 
 from wallarm_fast.api.client import WallarmClient
 from wallarm_fast.api.creation import Creation
-from wallarm_fast.api.retry import Retries, TransientError
+from wallarm_fast.api.retry import retry_in_parts
 from wallarm_fast.api.test_run import TestRun
 from wallarm_fast.clock import Interval
 from wallarm_fast.errors import AbortedError, StepError, UnreachableError
 from wallarm_fast.log import RunLogger
-from wallarm_fast.start.errors import NotReadyError
+from wallarm_fast.start.readiness import Readiness
 from wallarm_fast.start.report import StartResult
 
-_ENDED = {"interrupted", "passed", "failed"}
 # All in seconds.
 _POLL = 2.0
 _LATER_POLL = 5.0
@@ -20,8 +19,6 @@ _LATER = 30.0
 # The last poll comes this long before the deadline, but not before half of the time is over.
 _LAST_POLL = 1.0
 _PROGRESS_INTERVAL = 15.0
-# How long an API without ready_for_recording is trusted to need.
-_GUESS = 10.0
 
 
 class StartJob:
@@ -73,10 +70,10 @@ class StartJob:
         deadline, created_at = self._client.deadline, self._clock.monotonic()
         end = deadline.reserving(_LAST_POLL)
         self._readiness = readiness = Readiness(created_at)
-        progress, retries = Interval(_PROGRESS_INTERVAL, self._clock), Retries(deadline, log)
+        progress = Interval(_PROGRESS_INTERVAL, self._clock)
         while True:
             now = self._clock.monotonic()
-            if run.state in _ENDED:
+            if run.ended:
                 raise AbortedError(
                     f"the test run has ended (state {run.state}): aborted by hand, by another run of the "
                     "token, or by a second container of the node"
@@ -91,59 +88,5 @@ class StartJob:
             if not left:
                 raise readiness.not_ready()
             yield min(_POLL if now < created_at + _LATER else _LATER_POLL, left)
-            while True:
-                try:
-                    run = self._creation.get(self._test_run_id)
-                except TransientError as failure:
-                    yield retries.pause(failure)
-                else:
-                    break
+            run = yield from retry_in_parts(lambda: self._creation.get(self._test_run_id), deadline, log)
             self._fetched = True
-            retries = Retries(deadline, log)
-
-
-class Readiness:
-    """Whether the node records, as far as the API tells; `doubts` are warnings if it does not quite."""
-
-    def __init__(self, created_at: float) -> None:
-        self._created_at = created_at
-        self._told = False  # a response had ready_for_recording
-        self._active_since: float | None = None
-        self._active: bool | None = None
-        self.doubts: list[str] = []
-
-    def note(self, run: TestRun, now: float) -> bool:
-        """Take note of a response; return whether the node is ready."""
-        self._told |= run.ready_for_recording is not None
-        self._active = self._active if run.node_active is None else run.node_active
-        if not self._active:
-            self._active_since = None
-        elif self._active_since is None:
-            self._active_since = now
-        if self._told:
-            return run.ready_for_recording is True
-        if self._active is None:
-            waited, known = now - self._created_at, "neither ready_for_recording nor node_active"
-        elif self._active_since is not None:
-            waited, known = now - self._active_since, "no ready_for_recording"
-        else:
-            return False
-        if waited < _GUESS:
-            return False
-        self.doubts.append(
-            f"the API returned {known}; the FAST node is assumed to be ready after {_GUESS:g} s"
-        )
-        return True
-
-    @property
-    def missing(self) -> str:
-        """What is waited for."""
-        if self._active is False:
-            return "no container of the FAST node runs with this token (node_active: false)"
-        return "the FAST node is not ready to record yet"
-
-    def not_ready(self) -> NotReadyError:
-        """Return the error for a node that is not ready in time, with what to do about it."""
-        if self._active is False:
-            return NotReadyError(self.missing).hint("start one, such as `docker run wallarm/fast`")
-        return NotReadyError(self.missing).hint("increase timeout, or check the log of the node")

@@ -15,21 +15,22 @@ _SHORTEST_INACTIVITY = 300
 _LONGEST_INACTIVITY = 86_400
 INPUTS = {
     **CONNECTION_INPUTS,
-    "name": Input("TEST_RUN_NAME", "name of the test run", otherwise="made of the number of the pipeline"),
+    "name": Input("TEST_RUN_NAME", "name of the test run", otherwise="built from the pipeline number"),
     "test_record_name": Input(
-        "TEST_RECORD_NAME", "name of the new test record", otherwise=f"{OF_THE_API}, the name of the test run"
+        "TEST_RECORD_NAME", "name of the new test record", otherwise=f"name of the test run {OF_THE_API}"
     ),
     **RUN_INPUTS,
     "skip_duplicated_baselines": Input(
         "START_RECORDING_SKIP_DUPLICATED_BASELINES",
-        "do not record a request that was recorded before",
-        otherwise=f"{OF_THE_API}, `true`",
+        "skip requests that are already recorded",
+        otherwise=f"`true` {OF_THE_API}",
         type="boolean",
     ),
     "inactivity_timeout": Input(
         "START_RECORDING_INACTIVITY_TIMEOUT",
-        f"seconds without a request until the run ends, {_SHORTEST_INACTIVITY} to {_LONGEST_INACTIVITY}",
-        otherwise=f"{OF_THE_API}, `1800`",
+        "seconds without new requests after which FAST stops recording by itself, "
+        f"{_SHORTEST_INACTIVITY} to {_LONGEST_INACTIVITY}",
+        otherwise=f"`1800` {OF_THE_API}",
         type="integer",
     ),
     "timeout": Input(
@@ -43,9 +44,11 @@ INPUTS = {
     ),
 }
 OUTPUTS = {
-    "test_run_id": Output("TEST_RUN_ID", "the new test run"),
+    "test_run_id": Output("TEST_RUN_ID", "ID of the new test run"),
     "status": Output("START_RECORDING_STATUS", "`ready`, or why not (see the exit codes)"),
-    "url": Output("TEST_RUN_URL", "page of the test run in the portal; empty if no portal is known"),
+    "url": Output(
+        "TEST_RUN_URL", "address of the test run in the portal; empty if `api_host` belongs to no known cloud"
+    ),
 }
 _MORE_FIELDS: Fields = {
     "name": ("name", parsers.parse_text),

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from wallarm_fast.api.retry import TransientError
-from wallarm_fast.errors import DeadlineError, StepError, TokenRefusedError
+from wallarm_fast.errors import StepError, TokenRefusedError
 from wallarm_fast.stop.errors import NotConfirmedError
 from wallarm_fast.stop.recording import Recording
 
@@ -24,26 +24,28 @@ def confirm(recording: Recording) -> None:
         if pause >= recording.deadline.remaining():
             raise not_confirmed(recording, problem)
         recording.clock.sleep(pause)
-        pause = min(max(pause * 2, _FIRST_POLL), _LONGEST_POLL)
-        try:
-            recording.fetch()
-        except TokenRefusedError:
-            raise
-        except DeadlineError:
-            continue
-        except TransientError as failure:
-            problem, pause = str(failure), max(pause, failure.retry_after or 0)
-            recording.log.retrying(failure, pause)
-            continue
-        except StepError as error:
-            problem = str(error)
-            continue
-        problem = ""
-        if recording.latest.recording is None and recording.latest.test_record_id:
+        problem, retry_after = _poll(recording)
+        pause = max(retry_after, min(max(pause * 2, _FIRST_POLL), _LONGEST_POLL))
+        if problem:
+            recording.log.retrying(problem, pause)
+        elif recording.latest.recording is None and recording.latest.test_record_id:
             recording.log.warning("the API accepted the stop, but returned no recording field")
             recording.assumed_off = True
-        if recording.latest.recording:
+        elif recording.latest.recording:
             _stop_again(recording)
+
+
+def _poll(recording: Recording) -> tuple[str, float]:
+    """Get the run once; return what prevents that, and the seconds that the API asks to wait."""
+    try:
+        recording.fetch()
+    except TransientError as failure:
+        return str(failure), failure.retry_after or 0
+    except TokenRefusedError:
+        raise
+    except StepError as error:
+        return str(error), 0
+    return "", 0
 
 
 def not_confirmed(recording: Recording, problem: str = "") -> NotConfirmedError:

@@ -98,7 +98,7 @@ class StopReport(Report[StopResult]):
         }
 
     def dotenv(self, values: Mapping[str, str]) -> Mapping[str, str]:
-        """Return the values without quotes, which a dotenv file of GitLab may not have."""
+        """Return the values without quotes, which a dotenv report may not have."""
         return {**values, "test_record_ids": ",".join(self.record_ids)}
 
     def heading(self) -> str:

@@ -12,7 +12,7 @@ INPUTS = {
     "token": CONNECTION_INPUTS["token"],
     "test_run_id": Input(
         "TEST_RUN_ID",
-        "one test run, or several: separated by commas or white space, or as a YAML or JSON list",
+        "ID of the test run; several IDs are separated by commas or white space, or are a YAML or JSON list",
         otherwise="required",
         type="list",
     ),
@@ -25,7 +25,8 @@ INPUTS = {
     ),
     "quiet_period": Input(
         "STOP_RECORDING_QUIET_PERIOD",
-        "seconds without a new baseline before recording is stopped, once there are min_baselines; 0 is none",
+        "wait until no new baseline has arrived for this many seconds, and there are min_baselines, before "
+        "recording is stopped; 0 stops at once",
         "0",
         type="float",
     ),
@@ -44,16 +45,16 @@ INPUTS = {
 }
 OUTPUTS = {
     "test_record_id": Output(
-        "TEST_RECORD_ID", "test record of the test run; of the first one when several are given"
+        "TEST_RECORD_ID", "ID of the test record; with several test runs, of the first one"
     ),
     "test_record_ids": Output(
         "TEST_RECORD_IDS",
-        "JSON array of the known test records, in the order given, for fromJSON in a matrix; separated by "
+        "JSON array of the known test record IDs, in the order given, for fromJSON in a matrix; separated by "
         "commas in the dotenv file",
     ),
     "status": Output("STOP_RECORDING_STATUS", "`stopped`, `dry_run`, or why not (see the exit codes)"),
     "test_run_state": Output("TEST_RUN_STATE", "state of the (first) test run after the stop"),
-    "baseline_count": Output("BASELINE_COUNT", "number of baselines recorded, empty if unknown", "integer"),
+    "baseline_count": Output("BASELINE_COUNT", "number of recorded baselines; empty if unknown", "integer"),
     "results": Output(
         "",
         "JSON array with an object per test run: `test_run_id`, `test_record_id`, `recording`, "

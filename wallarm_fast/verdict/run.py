@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from wallarm_fast.api.client import WallarmClient
 from wallarm_fast.api.creation import Creation
-from wallarm_fast.api.retry import Retries, TransientError
+from wallarm_fast.api.retry import retry_in_parts
 from wallarm_fast.api.test_run import TestRun
 from wallarm_fast.clock import Interval
 from wallarm_fast.errors import DeadlineError, StepError, UnreachableError
@@ -14,7 +14,6 @@ from wallarm_fast.text import plural
 from wallarm_fast.verdict.errors import UnfinishedError
 from wallarm_fast.verdict.report import VerdictResult
 
-_FINAL_STATES = {"passed", "failed", "interrupted"}
 # All in seconds. The vendor's guide suggests a poll every 15 s, or by the estimate.
 _POLL = 15.0
 _SHORTEST_POLL = 2.0
@@ -130,16 +129,10 @@ def wait_until_ended(run: TestedRun) -> Iterator[float]:
     """
     end = run.deadline.reserving(_LAST_POLL)
     watch = _Watch(run)
-    retries = Retries(run.deadline, run.log)
     while True:
-        try:
-            run.fetch()
-        except TransientError as failure:
-            yield retries.pause(failure)
-            continue
-        if run.latest.state in _FINAL_STATES:
+        yield from retry_in_parts(run.fetch, run.deadline, run.log)
+        if run.latest.ended:
             return
-        retries = Retries(run.deadline, run.log)
         watch.note()
         left = end.remaining()
         if not left:

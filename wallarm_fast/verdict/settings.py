@@ -18,27 +18,29 @@ INPUTS = {
     **CONNECTION_INPUTS,
     "test_run_id": Input(
         "TEST_RUN_ID",
-        "the test run to wait for, or several; with copy, those that must end before",
+        "ID of the test run to wait for, or several; with `copy`, of those that must end first",
         otherwise="required without `copy`",
         type="list",
     ),
     "copy": Input(
         "FAST_VERDICT_COPY",
-        "copy the test run with test_record_id first, then wait for the copy",
+        "first copy a test run with test_record_id, then wait for the copy",
         "false",
         type="boolean",
     ),
     "test_record_id": Input(
         "TEST_RECORD_ID",
-        "the test record to copy with, or several, whose copies run one after the other",
+        "ID of the test record to copy with, or several, whose copies run one after another",
         otherwise="required with `copy`",
         type="list",
     ),
-    "name": Input("TEST_RUN_NAME", "name of the copy", otherwise="made of the record and the pipeline"),
+    "name": Input(
+        "TEST_RUN_NAME", "name of the copy", otherwise="built from the test record and the pipeline number"
+    ),
     **RUN_INPUTS,
     "wait_for_idle": Input(
         "FAST_VERDICT_WAIT_FOR_IDLE",
-        "with copy: wait for the end of test_run_id, if given, before copying, since a copy would abort it",
+        "with `copy` and test_run_id: wait until that test run has ended, since the copy would abort it",
         "true",
         type="boolean",
     ),
@@ -50,7 +52,7 @@ INPUTS = {
     ),
     "min_threat": Input(
         "FAST_VERDICT_MIN_THREAT",
-        f"lowest threat of a vulnerability, 1 to {_MAX_THREAT}, that fails the step",
+        f"lowest threat, 1 to {_MAX_THREAT}, at which a vulnerability fails the step",
         "1",
         type="integer",
     ),
@@ -66,7 +68,9 @@ INPUTS = {
 }
 OUTPUTS = {
     "status": Output("FAST_VERDICT_STATUS", "`passed`, or why not (see the exit codes)"),
-    "test_run_id": Output("VERDICT_TEST_RUN_ID", "the (first) test run that was waited for, or the copy"),
+    "test_run_id": Output(
+        "VERDICT_TEST_RUN_ID", "ID of the (first) test run that was waited for; with `copy`, of the copy"
+    ),
     "vulnerability_count": Output(
         "VULNERABILITY_COUNT",
         "number of vulnerabilities found, whatever their threat; empty if unknown",

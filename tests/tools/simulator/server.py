@@ -190,7 +190,7 @@ class _Handler(BaseHTTPRequestHandler):
         request = Request(self.command, self.path, headers, body, self.server.open[self.connection])
         self.server.handle(Exchange(request, self))
 
-    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the base class's names
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = do_GET  # noqa: N815 - the base class's names
 
     def log_message(self, *_: object) -> None:
         """Print nothing: the simulator has a log of its own."""
