@@ -67,7 +67,7 @@ class CopyJob:
             error = tested.error or error
             if tested.test_run_id and not isinstance(error, UnfinishedError | AbortedError):
                 tested.end(error.hint("the copy may still be running"))
-            elif not tested.test_run_id and tested.copy and tested.copy.uncertain:
+            elif not tested.test_run_id and tested.copy and tested.copy.may_have_created:
                 tested.end(error.hint("a copy may be running, look in the portal before you try again"))
 
     @staticmethod
@@ -110,7 +110,6 @@ class CopyJob:
             or created.unusable_record_id
             or (created.test_record_id or tested.test_record_id) != tested.test_record_id
         ):
-            copy.uncertain = True
             raise UnusableResponseError("the API returned another test run than a new one with this record")
         self._known_ids.add(created.id or "")
         tested.log.info("copied as test run %s", created.id)
