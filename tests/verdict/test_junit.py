@@ -113,7 +113,7 @@ def test_a_failure_links_to_the_portal() -> None:
     url = "https://us1.my.wallarm.com/testing/testruns/5080"
     found = Vulnerability("7", 70, "xss", "XSS")
     result = VerdictResult(test_run_id="5080", latest=TestRun(vulnerabilities=(found,)), url=url)
-    text = VerdictReport(results=[result], junit=True).files(())["junit_file"]
+    text = VerdictReport(results=[result]).files(())["junit_file"]()
     assert (ET.fromstring(text)[0][1][0].text or "").splitlines()[-1] == f"link: {url}"
 
 
@@ -174,7 +174,7 @@ def test_a_file_of_more_than_500_runs_is_not_all_green() -> None:
         VerdictResult(test_run_id=str(number), latest=found, error=VulnerabilitiesError("1 vulnerability"))
         for number in range(600)
     ]
-    root = ET.fromstring(VerdictReport(results=results, junit=True).files(())["junit_file"])
+    root = ET.fromstring(VerdictReport(results=results).files(())["junit_file"]())
     assert {suite.attrib["failures"] for suite in root} == {"2"}
 
 

@@ -1,7 +1,7 @@
 """What a step reports: a result per test run, the error that decides, and the outputs made of both."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Generic, Self, TypeVar
 
@@ -91,8 +91,8 @@ class Report(ABC, Generic[_R]):
         """Return the values that a dotenv file has."""
         return values
 
-    def files(self, secrets: Collection[str]) -> Mapping[str, str]:
-        """Return texts by the inputs that name their files."""
+    def files(self, secrets: Collection[str]) -> Mapping[str, Callable[[], str]]:
+        """Return what makes the texts of files, by the inputs that name these."""
         return {}
 
     def epilogue(self) -> Sequence[str]:

@@ -93,7 +93,7 @@ class Reporter(logging.Handler, ABC):
 
     def write_outputs(self, outputs: StepOutputs) -> None:
         """Write the files; raises OutputError if one cannot be written, after writing the others."""
-        files = {self.paths[name]: text for name, text in outputs.files.items() if name in self.paths}
+        files = {self.paths[name]: make() for name, make in outputs.files.items() if name in self.paths}
         writes = [partial(write_file, path, text) for path, text in files.items()]
         if "output_file" in self.paths:
             writes.append(partial(write_dotenv, self.paths["output_file"], outputs.variables))

@@ -1,13 +1,10 @@
 """The start step: read the settings, create a test run, wait until the node records, report."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
 
 from wallarm_fast.api.creation import Creation
-from wallarm_fast.app import Context, Step, run_step
-from wallarm_fast.clock import Clock
+from wallarm_fast.app import Context, Step
 from wallarm_fast.errors import AbortedError
-from wallarm_fast.inputs.output_files import OutputFiles
 from wallarm_fast.inputs.table import InputReader
 from wallarm_fast.start.errors import NotReadyError
 from wallarm_fast.start.job import StartJob
@@ -24,6 +21,7 @@ class StartStep(Step):
     variable_prefix = "START_RECORDING_"
     inputs = INPUTS
     outputs = OUTPUTS
+    report = StartReport
     errors = (AbortedError, NotReadyError)
     exports = True
 
@@ -43,11 +41,5 @@ class StartStep(Step):
             result = job.result()
         return StartReport(results=[result])
 
-    def empty_report(self, files: OutputFiles) -> StartReport:
-        """Return the report of a step that created nothing."""
-        return StartReport()
 
-
-def main(environ: Mapping[str, str], arguments: Sequence[str] = (), clock: Clock | None = None) -> int:
-    """Run the step with these environment variables and return the exit code of the process."""
-    return run_step(StartStep(), environ, arguments, clock)
+STEP = StartStep()
