@@ -26,7 +26,7 @@ def keep_failing(timeout: float, retry_after: float | None = None) -> tuple[list
     def fail() -> None:
         raise TransientError(UnreachableError, "down", retry_after=retry_after)
 
-    log = RunLogger("wallarm_fast", "5080", clock.clock)
+    log = RunLogger("wallarm_fast", "test run 5080", clock.clock)
     with pytest.raises(UnreachableError) as failed:
         collections.deque(map(clock.clock.sleep, retry(fail, Deadline.after(timeout, clock.clock), log)))
     return clock.slept, str(failed.value)

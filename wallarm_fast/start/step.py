@@ -8,7 +8,7 @@ from wallarm_fast.errors import AbortedError
 from wallarm_fast.inputs.table import InputReader
 from wallarm_fast.start.errors import NotReadyError
 from wallarm_fast.start.job import StartJob
-from wallarm_fast.start.report import StartReport, StartResult, early_outputs
+from wallarm_fast.start.report import StartReport, StartResult
 from wallarm_fast.start.settings import INPUTS, OUTPUTS, read_settings
 
 
@@ -30,7 +30,8 @@ class StartStep(Step):
         settings = read_settings(reader, context.platform)
 
         def announce(result: StartResult) -> None:
-            outputs = early_outputs(result, context.platform.secrets)
+            outputs = StartReport(results=[result]).make_outputs(context.platform.secrets)
+            outputs = dataclasses.replace(outputs, environment={"TEST_RUN_ID": result.test_run_id})
             context.reporter.write_outputs(outputs)
             known = {name: value for name, value in outputs.variables.items() if name.startswith("TEST_RUN_")}
             context.reporter.print_outputs(dataclasses.replace(outputs, variables=known))

@@ -22,7 +22,7 @@ class Recording:
         self.client = client
         self.deadline = client.deadline
         self.clock = client.deadline.clock
-        self.log = RunLogger(__name__, test_run_id, self.clock)
+        self.log = RunLogger(__name__, f"test run {test_run_id}", self.clock)
         self.stop_call = partial(client.stop_test_run, test_run_id)
         self.latest = TestRun()
         self.accepted_at: float | None = None

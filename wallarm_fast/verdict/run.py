@@ -45,9 +45,9 @@ class TestedRun:
 
     def begin(self, test_run_id: str) -> None:
         """Take note of the id of the run; the wait for it begins."""
-        kind = "test run" if test_run_id else "test record"
+        subject = f"test run {test_run_id}" if test_run_id else f"test record {self.test_record_id}"
         self.test_run_id = test_run_id
-        self.log = RunLogger(__name__, test_run_id or self.test_record_id or "", self.clock, kind)
+        self.log = RunLogger(__name__, subject, self.clock)
         self._began_at = self._waited_until = self.clock.monotonic()
 
     def fetch(self) -> None:
