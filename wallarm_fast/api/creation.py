@@ -1,6 +1,6 @@
 """Creating a test run, once: a second one would abort the first on their node."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 
 from wallarm_fast.api.client import WallarmClient
 from wallarm_fast.api.retry import TransientError, retry
@@ -15,34 +15,33 @@ _NEW_RUN = 30.0
 class Creation:
     """A test run that is created with these fields of the API's call, or copied.
 
-    `uncertain` is whether a run may have been created of which no response tells.
+    `may_have_created` is whether a run may have been created, whether or not its id is known.
     """
 
     def __init__(self, client: WallarmClient, fields: Mapping[str, object]) -> None:
         self.fields = fields
-        self.uncertain = False
+        self.may_have_created = False
         self._client = client
         self._new_until = 0.0
 
-    def create(self, log: RunLogger) -> TestRun:
-        """Create the run. A call that was rejected for now is repeated, one that may have acted is not.
+    def create(self, log: RunLogger) -> Generator[float, None, TestRun]:
+        """Create the run, in parts. Repeats a call that was rejected for now, never one that may have acted.
 
         Raises UnreachableError if the response was lost, and whatever WallarmClient.create_test_run raises.
         """
 
         def attempt() -> TestRun:
-            self.uncertain = True
+            self.may_have_created = True
             try:
                 return self._client.create_test_run(self.fields)
             except (TransientError, StepError) as failure:
-                self.uncertain = isinstance(failure, TransientError) and failure.may_have_acted
-                if self.uncertain:
+                self.may_have_created = isinstance(failure, TransientError) and failure.may_have_acted
+                if self.may_have_created:
                     raise UnreachableError(str(failure)) from None
                 raise
 
         deadline = self._client.deadline
-        run = retry(attempt, deadline, log)
-        self.uncertain = False
+        run = yield from retry(attempt, deadline, log)
         self._new_until = deadline.clock.monotonic() + _NEW_RUN
         return run
 

@@ -12,11 +12,9 @@ _MAX_NAMED = 5
 
 
 def check_verdict(run: TestRun, min_threat: int, log: RunLogger) -> None:
-    """Raise the error that the end of the run amounts to, if it is not a clean one; log what is doubtful."""
+    """Raise the error that the end of the run stands for, if it is not a clean one; log what is doubtful."""
     if run.state == "interrupted":
-        raise AbortedError(
-            "the run was aborted: by hand, by another run of the token, or by a second node container with it"
-        ).hint("let one pipeline at a time use a token")
+        raise AbortedError.of("the run was aborted")
     failing = [item for item in run.vulnerabilities if fails_step(item, min_threat)]
     if failing:
         raise VulnerabilitiesError(_list_vulnerabilities(failing, len(run.vulnerabilities), min_threat))
@@ -42,13 +40,13 @@ def fails_step(vulnerability: Vulnerability, min_threat: int) -> bool:
 
 
 def describe_untested(counts: Counts) -> str:
-    """Say how many baselines were tested if these are not all, or some failed technically; else nothing."""
+    """Return how many baselines were tested, unless that is all of them and none failed technically."""
     tested = (counts.passed_count or 0) + (counts.failed_count or 0)
     technically = counts.failed_technically_count or 0
     if not technically and tested >= (counts.baseline_count or 0):
         return ""
     baselines = "?" if counts.baseline_count is None else counts.baseline_count
-    return f"only {tested} of {baselines} baselines were tested, {technically} failed technically"
+    return f"tested {tested} of {baselines} baselines, {technically} failed technically"
 
 
 def _nothing_tested(counts: Counts) -> bool:

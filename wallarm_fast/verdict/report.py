@@ -1,6 +1,6 @@
 """What the verdict step found out, in words, as outputs, as a summary and as JUnit XML."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -35,7 +35,7 @@ class VerdictResult(RunResult):
         """The run in words, or the record if it was not copied."""
         return f"test run {self.test_run_id}" if self.test_run_id else f"test record {self.test_record_id}"
 
-    @property
+    @cached_property
     def failing_count(self) -> int:
         """The number of vulnerabilities that fail the step."""
         return sum(fails_step(item, self.min_threat) for item in self.latest.vulnerabilities)
@@ -55,9 +55,8 @@ class VerdictResult(RunResult):
 
 @dataclass(frozen=True, kw_only=True)
 class VerdictReport(Report[VerdictResult]):
-    """The report of the verdict step. `junit` tells whether it is wanted as JUnit XML, too."""
+    """The report of the verdict step."""
 
-    junit: bool = False
     outputs = OUTPUTS
     outranked_errors = (VulnerabilitiesError,)
 
@@ -101,13 +100,16 @@ class VerdictReport(Report[VerdictResult]):
             "vulnerabilities": [_shown(item, secrets) for item in self.listed[number]],
         }
 
-    def files(self, secrets: Collection[str]) -> Mapping[str, str]:
-        """Return the JUnit XML, if it is wanted."""
-        if not self.junit:
-            return {}
-        from wallarm_fast.verdict.junit import make_junit  # noqa: PLC0415 - the XML library takes time to load
+    def files(self, secrets: Collection[str]) -> Mapping[str, Callable[[], str]]:
+        """Return what makes the JUnit XML."""
 
-        return {"junit_file": make_junit(self, self._list(_MAX_IN_JUNIT), secrets)}
+        def junit() -> str:
+            # The XML library takes time to load.
+            from wallarm_fast.verdict.junit import make_junit  # noqa: PLC0415
+
+            return make_junit(self, self._list(_MAX_IN_JUNIT), secrets)
+
+        return {"junit_file": junit}
 
     def heading(self) -> str:
         """Return the verdict."""
