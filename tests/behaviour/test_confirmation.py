@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.assertions import assert_stopped
+from tests.assertions import assert_failed, assert_stopped
 from tests.harness import LOOK, SOON, STOP, STOP_BY_RECORD, TIMEOUT, InProcess, Ran, wait_until
 from tests.tools.simulator import Exchange, Simulator, faults
 from tests.tools.simulator.faults import Fault
@@ -223,3 +223,50 @@ def test_a_fetch_that_hangs_beyond_the_deadline_leaves_what_the_accepted_stop_sa
     assert error in shown
     assert ran.results[0]["recording"] is recording
     assert ran.seconds < SOON
+
+
+# What says that recording is off although it is on, and the calls before that is seen.
+OFF = faults.envelope(200, {"id": 5080, "recording": False})
+WRONGLY_OFF = {"quiet": [LOOK, LOOK], "lost": [STOP, LOOK, LOOK], "refused": [STOP, LOOK, LOOK]}
+
+
+def say_off_wrongly(stop: InProcess, sim: Simulator, way: str) -> None:
+    """Say so in the first response to a fetch: in the quiet wait, or after a stop that was not accepted."""
+    if way == "quiet":
+        stop.base["STOP_RECORDING_QUIET_PERIOD"] = "1"
+    else:
+        sim.faults.add({"lost": faults.reset_before(), "refused": faults.answer(409)}[way], on="stop")
+    sim.faults.add(OFF, on="GET")
+
+
+@pytest.mark.parametrize("way", WRONGLY_OFF)
+def test_recording_that_turns_out_to_be_on_is_stopped_at_once(
+    way: str, stop: InProcess, sim: Simulator
+) -> None:
+    say_off_wrongly(stop, sim, way)
+    assert_stopped(stop("github"), sim, already=False)
+    assert sim.calls == [*WRONGLY_OFF[way], STOP]
+
+
+@pytest.mark.parametrize("way", WRONGLY_OFF)
+def test_a_stop_that_is_refused_when_recording_turns_out_to_be_on_is_not_called_accepted(
+    way: str, stop: InProcess, sim: Simulator
+) -> None:
+    say_off_wrongly(stop, sim, way)
+    sim.faults.add(faults.answer(409), on="stop", times=None)
+    ran = stop("github")
+    assert_failed(ran, 5, "the API refused the request (HTTP 409")
+    assert ran.results[0]["recording"] is True
+    assert sim.calls == [*WRONGLY_OFF[way], STOP, LOOK]
+
+
+def test_responses_that_contradict_each_other_are_polled_for_less_and_less_often(
+    stop: InProcess, sim: Simulator
+) -> None:
+    for _ in range(100):
+        sim.faults.add(OFF, on="GET")
+        sim.faults.add(faults.envelope(200, {"id": 5080, "recording": True}), on="GET")
+    sim.faults.add(faults.answer(409), on="stop", times=None)
+    ran = stop("github", STOP_RECORDING_TIMEOUT="32.5")
+    assert_failed(ran, 7, "recording is off, but the API returned no test_record_id at the deadline")
+    assert sum(call.startswith("POST") for call in sim.calls) <= 10

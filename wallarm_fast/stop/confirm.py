@@ -7,6 +7,7 @@ from wallarm_fast.api.retry import TransientError
 from wallarm_fast.errors import StepError, TokenRefusedError
 from wallarm_fast.stop.errors import NotConfirmedError
 from wallarm_fast.stop.recording import Recording
+from wallarm_fast.stop.request import request_stop
 
 _FIRST_POLL = 0.5
 _LONGEST_POLL = 5.0
@@ -17,7 +18,8 @@ _STOP_AGAIN_AFTER = 10.0
 def confirm(recording: Recording) -> Iterator[float]:
     """Poll the run until the stop is confirmed; raises NotConfirmedError if the deadline comes first.
 
-    Only a refused token ends it earlier, as TokenRefusedError: any other failure may pass. Yields the seconds
+    Only a refused token ends it earlier, as TokenRefusedError: any other failure may pass. If recording turns
+    out to be on and no stop was accepted, requests it, which may fail as `request_stop`. Yields the seconds
     between the polls.
     """
     pause, problem = 0.0, ""
@@ -33,6 +35,9 @@ def confirm(recording: Recording) -> Iterator[float]:
         elif recording.latest.recording is None and recording.latest.test_record_id:
             recording.log.warning("the API accepted the stop, but returned no recording field")
             recording.assumed_off = True
+        elif recording.latest.recording and not recording.accepted:
+            # An earlier response said that it is off.
+            yield from request_stop(recording)
         elif recording.latest.recording:
             _stop_again(recording)
 
