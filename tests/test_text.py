@@ -12,10 +12,10 @@ from wallarm_fast.text import escape_markdown, sanitize_line
 
 # Like tokens, and not a part of what the functions themselves put into a text.
 SECRETS = st.from_regex(r"[A-Za-z0-9/+=_-]{8,40}", fullmatch=True)
-PIECES = [*":#[]%\r\n\x1b\t \x00*.<&|\\`_@", "##vso["]
+PIECES = [*":#[]%\r\n\x1b\t \x00*.<&|\\`_@", "##vso[", "##TeamCity["]
 HOSTILE = st.lists(st.sampled_from(PIECES) | st.characters(codec=None), max_size=60).map("".join)
 # What the runners look for: a command after white space at the start of a line, an old one anywhere.
-COMMAND = re.compile(r"^\s*::|##\[|##vso\[", re.MULTILINE)
+COMMAND = re.compile(r"^\s*::|##[A-Za-z]*\[", re.MULTILINE)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,7 @@ COMMAND = re.compile(r"^\s*::|##\[|##vso\[", re.MULTILINE)
         *[("\x1b[31mred\x1b[0m", " [31mred [0m"), ("\x9b31m", " 31m"), ("a ::b::c", "a ::b::c")],
         *[("::a::b", ": :a::b"), ("\n ::a::b", ": :a::b"), ("##\n[a", "## [a"), ("##[a]b", "# #[a]b")],
         *[("a ###[b", "a ## #[b"), ("##[##[a", "# #[# #[a"), ("a ##vso[b", "a # #vso[b")],
+        *[("##teamcity[a]", "# #teamcity[a]"), ("a ##VSO[b", "a # #VSO[b"), ("## a ###", "## a ###")],
     ],
 )
 def test_a_line_has_nothing_that_a_terminal_or_runner_interprets(text: str, line: str) -> None:

@@ -173,6 +173,10 @@ ECHOES = [
     *((token, token) for token in TOKENS), ("a/b=%41+", "a%2Fb%3D%2541%2B"), ("a/b=%41+", "a/b%3d%2541+"),
     *((TOKEN, echo) for echo in ("token%5FQwe12345", "token%5fQwe12345", "%74ok%65n_Qwe1234%35")),
     *((TOKEN, "".join(f"%{ord(letter):{form}}" for letter in TOKEN)) for form in ("02x", "02X")),
+    *((TOKEN, TOKEN.replace("_", echo)) for echo in ("\\_", "\\x5F", "\\u{5f}", "&#95;", "&lowbar;")),
+    *((TOKEN, TOKEN.replace("_", echo)) for echo in ("%255f", "%25255F", r"\\u005f", "&amp;#95;")),
+    *((TOKEN, TOKEN.replace("_", echo)) for echo in ("&#38;#x5f;", "&amp;amp;UnderBar;")),
+    (TOKEN, "".join(f"&#{ord(letter)}" for letter in TOKEN)),
     ('a/b+c=&"<', r"a\/b\u002bc\u003D\u0026\"\u003c"), ('a/b+c=&"<', "a&#x2F;b&#43;c&#x3d;&amp;&quot;&lt;"),
 ]  # fmt: skip
 
