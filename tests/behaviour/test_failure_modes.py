@@ -158,6 +158,9 @@ CASES = {
     ),
     "invalid inputs": Case(test_run_id="a/b", timeout="x", calls=[], says=r"::timeout(.|\n)*::test_run_id"),
     "a misspelled variable `STOP_RECORDING_...`": Case(STOP_RECORDING_TIMOUT="1", says="did you mean"),
+    "the token is a variable that was not expanded, such as `$TOKEN`": Case(
+        token="$TOKEN", calls=[], says="looks like a variable that was not expanded"
+    ),
     "the token is in quotes, or is the path of a file": Case(token="'x'", calls=[], says="is in quotes"),
     "`cloud_region` is given, and `api_host` is of another cloud": Case(
         cloud_region="eu", says="::warning::cloud_region is ignored"

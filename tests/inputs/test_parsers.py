@@ -47,6 +47,7 @@ UNSET = "(did the recording job define this output?)"
 NO_ID = f"is required; pass the input test_run_id, or set TEST_RUN_ID {UNSET}"
 INVALID = "is not an id; an id has 1 to 128 of the characters A-Z a-z 0-9 _ -"
 NOT_A_LIST = "starts like a YAML or JSON list, but is not a list of plain ids"
+LONG = "has more than 4096 characters (not shown here); is it the right secret, or file?"
 INSIDE = "has white space, a control character or a non-ASCII letter inside (not shown here); copy it again, "
 INSIDE += "without line breaks"
 NO_SECONDS = "must be a number of seconds, 0 to 86400, not {}"
@@ -61,16 +62,22 @@ REFUSED: Table = {
     parse_test_run_ids: [
         (NO_ID, ["", "null", "[null]", "- null", "--- [null]", "[]", ",", " , ,", "\n"]),
         (f"entry 2 of 2 is null {UNSET}", ["[1, null]", '["1", "null"]', "- 1\n- null", "1,null"]),
-        (f"it {INVALID}", "../x 5080/stop . 5080?x=1 5080#x 5080%2f.. tr_1;tr_2 {5080} '5080' é"),
+        (f"it {INVALID}", "../x 5080/stop . 5080?x=1 5080#x 5080%2f.. tr_1;tr_2 {5080} '5080 é"),
+        (f"it {INVALID}; remove the quotes", "'5080' \"5080\""),
         (f"it {INVALID}", ["\x00", "tr_\x1b[31m", "\N{FULLWIDTH DIGIT FIVE}080", "\ud800", "a" * 129]),
         (f"it {INVALID}", ['["a b"]', '[""]', "[~]", "[1.5]", "- a\n  - b", '["1,2"]', "-\n"]),
         (f"entry 1 of 2 {INVALID}", ["tr/1,tr_2", "[./1, 2]"]),
-        (f"it {INVALID} (a variable that was not expanded?)", ["$ID"]),
+        (f"it {INVALID} (a variable that was not expanded?)", ["tr_$ID", "${{id}}"]),
+        ("it is {}, which looks like a variable that was not expanded", "$ID ${ID} $(ID) $(job.id)"),
         (NOT_A_LIST, ["[[1, 2], 3]", "[1, {id: 1}]", "- a: 1", "- - 1", "[1, 2", "[1] 2", '["a]', "[a]: b"]),
         (NOT_A_LIST, ["[1]\n---\n[2]", "[*unknown]", "[&a [x, x], *a]", "[%", "[!<", "[\x00]", "[\ud800]"]),
         (NOT_A_LIST, ["[" * 900, "- " * 3_000 + "1", '["\\U00110000"]', '["\\UFFFFFFFF"]', "---\n1"]),
     ],
-    parsers.parse_token: [(INSIDE, ["x\n", *(f"x{bad}x" for bad in " \t\n\r\x00\x1b\x7fü\xa0")])],
+    parsers.parse_token: [
+        ("looks like a variable that was not expanded (not shown here)", "$TOKEN ${TOKEN} $(TOKEN)"),
+        (LONG, ["x" * 4097, "x\n" * 4097]),
+        (INSIDE, ["x\n", *(f"x{bad}x" for bad in " \t\n\r\x00\x1b\x7fü\xa0")]),
+    ],
     parsers.parse_seconds: [(NO_SECONDS, [*NUMBERS, *"1.0000001 86400.1 86401 120s 2m".split()])],
     parsers.parse_whole_number: [("must be a whole number, 0 or more, not {}", [*NUMBERS, "1.0"])],
     parsers.parse_boolean: [("must be true or false, not {}", ["", "true true", "true\n", "2", "y", "İ"])],
@@ -122,7 +129,9 @@ ACCEPTED: Table = {
         (("1", "2"), ["[1,\n 2,\n]", "- 1\n- 2", '-\n  1\n-   "2"', "-\r\n 1\n- 2  # why", "[&x 1, 2, *x]"]),
         (("1", "2"), ["[!!binary 1, !!python/name:os.system 2]"]),
     ],
-    parsers.parse_token: [(text, text) for text in "token_Qwe12345 aB3/+== x a%b !~ -".split()],
+    parsers.parse_token: [
+        (text, text) for text in ["x" * 4096, *"token_Qwe12345 aB3/+== x a%b !~ - $ $a/b ${a".split()]
+    ],
     parsers.parse_seconds: [(0, "0 0.0"), (1.5, "1.5 001.5"), (1e-6, "0.000001"), (86_400, "86400 86400.0")],
     parsers.parse_whole_number: [(0, "0"), (7, "7 007"), (999_999_999, "999999999")],
     parsers.parse_boolean: [(True, "true True TRUE yes on On 1"), (False, "false False FALSE no NO off 0")],

@@ -1,5 +1,6 @@
 """From the environment to the settings: which source wins, what is refused, and what a refusal shows."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -167,6 +168,8 @@ PROBLEMS = {
         "GITLAB_CI=true GITHUB_OUTPUT=. output_file=/no/x"
     ],
     "token: is in quotes, which are taken as a part of it": ["token='hush'", 'token="hush"'],
+    "SSL_CERT_FILE: 'pipe' is neither a file nor a folder": ["SSL_CERT_FILE=pipe"],
+    "SSL_CERT_DIR: '/dev/zero' is neither a file nor a folder": ["SSL_CERT_DIR=/dev/zero"],
     "token: is the path of a file": ["token=lines", "WALLARM_API_TOKEN=./lines"],
 }
 for path in ("x", "./x", "no/../x", "link"):
@@ -178,6 +181,22 @@ for misused in [name for name in INPUTS if name != "token"]:
     PROBLEMS[message] = [f"{misused}={text}" for text in MISPLACED]
 
 
+# Neither the whole nor a part of an invalid token may be shown.
+INVALID_TOKENS = ["hush\nhush", "hush hush", "hüsh-hush", "hush" * 1025]
+
+
+@pytest.mark.parametrize("token", INVALID_TOKENS, ids=ascii)
+@pytest.mark.parametrize("name", ["timeout", "cloud_region", "ca_cert", "output_file", "SSL_CERT_FILE"])
+def test_a_token_that_is_invalid_is_not_shown_where_it_was_put_by_mistake(name: str, token: str) -> None:
+    misplaced = f"INPUT_{name.upper()}" if name in INPUTS else name
+    with pytest.raises(InputError) as refused:
+        read({"WALLARM_API_TOKEN": token, misplaced: f"/missing/{token}"})
+    assert f'{label(name)}: contains the token; pass the token only in the input "token"' in (
+        refused.value.lines()
+    )
+    assert "sh" not in "".join(refused.value.lines()).replace("shown here", "")
+
+
 @pytest.mark.parametrize("message", PROBLEMS)
 def test_what_cannot_work_is_bad_input_and_no_secret_is_shown(message: str) -> None:
     files = {"empty": b"", "blank": b" \n", "lines": b"hush\nhush", "binary": b"hush\xff"}
@@ -185,6 +204,7 @@ def test_what_cannot_work_is_bad_input_and_no_secret_is_shown(message: str) -> N
         Path(file).write_bytes(content)
     Path("link").symlink_to("x")
     Path("no").mkdir()
+    os.mkfifo("pipe")
     name, _, problem = message.partition(": ")
     for env in PROBLEMS[message]:
         with pytest.raises(InputError) as refused:

@@ -80,7 +80,7 @@ def _read_certificates(reader: InputReader) -> str | None:
     """Read ca_cert; warns of variables that name certificates and have no effect."""
     for variable in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         path = reader.environ.get(variable)
-        if path and not os.path.exists(path):  # noqa: PTH110 - also False for a path that cannot be
+        if path and not reader.check(variable, path, _exists, fallback=True):
             reader.warn(f"{variable} names {parsers.quote(path)}, which does not exist")
     if not reader.given("ca_cert"):
         for variable in _OF_OTHER_TOOLS:
@@ -89,6 +89,14 @@ def _read_certificates(reader: InputReader) -> str | None:
                     f"{variable} is not used; to trust its certificates, set ca_cert (WALLARM_CA_CERT)"
                 )
     return reader.read_optional("ca_cert", parsers.parse_certificates)
+
+
+def _exists(path: str) -> bool:
+    """Tell whether there is such a file or folder; raises ValueError for a pipe, which could block."""
+    exists = os.path.exists(path)  # noqa: PTH110 - also False for a path that cannot be
+    if exists and not os.path.isfile(path) and not os.path.isdir(path):  # noqa: PTH112, PTH113
+        raise ValueError(f"{parsers.quote(path)} is neither a file nor a folder")
+    return exists
 
 
 def _host(url: SplitResult) -> str:

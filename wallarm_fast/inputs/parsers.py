@@ -9,8 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from wallarm_fast.api.responses import ID
+from wallarm_fast.text import LONGEST_SECRET
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
+# Of a shell, and of Azure Pipelines and Jenkins.
+_VARIABLE = re.compile(r"\$(\w+|\{[\w.]+\}|\([\w.-]+\))")
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----([^-]+)-----END CERTIFICATE-----")
@@ -30,10 +33,16 @@ def parse_token(text: str) -> str:
             "is required; pass the input token, or set WALLARM_API_TOKEN or WALLARM_API_TOKEN_FILE "
             "(is the secret defined, and available to this job?)"
         )
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+    if len(text) > LONGEST_SECRET:
+        raise ValueError(
+            f"has more than {LONGEST_SECRET} characters (not shown here); is it the right secret, or file?"
+        )
+    if _is_quoted(text):
         raise ValueError(
             "is in quotes, which are taken as a part of it (as in a file for --env-file); remove them"
         )
+    if _VARIABLE.fullmatch(text):
+        raise ValueError("looks like a variable that was not expanded (not shown here)")
     if _is_file(text):
         raise ValueError(
             "is the path of a file (a CI variable of the type File?); set WALLARM_API_TOKEN_FILE to the path"
@@ -77,16 +86,23 @@ def _parse_ids(text: str, name: str, job: str) -> tuple[str, ...]:
         if value == "null":
             raise ValueError(f"{which} is null (did the {job} job define this output?)")
         if not ID.fullmatch(value):
-            hint = " (a variable that was not expanded?)" if "$" in value else ""
-            raise ValueError(f"{which} {_NOT_AN_ID}{hint}")
+            raise ValueError(f"{which} {_explain_bad_id(value)}")
     return tuple(dict.fromkeys(ids))
 
 
 def parse_id(text: str) -> str:
     """Parse a single id."""
     if not ID.fullmatch(text):
-        raise ValueError(_NOT_AN_ID)
+        raise ValueError(_explain_bad_id(text))
     return text
+
+
+def _explain_bad_id(text: str) -> str:
+    if _VARIABLE.fullmatch(text):
+        return f"is {quote(text)}, which looks like a variable that was not expanded"
+    if "$" in text:
+        return f"{_NOT_AN_ID} (a variable that was not expanded?)"
+    return f"{_NOT_AN_ID}; remove the quotes" if _is_quoted(text) else _NOT_AN_ID
 
 
 def parse_text(text: str) -> str:
@@ -168,6 +184,10 @@ def read_small_file(path: str) -> str:
 def quote(text: str) -> str:
     """Return the text in quotes, shortened if it is long."""
     return repr(text if len(text) <= _QUOTED_LENGTH else f"{text[:_QUOTED_LENGTH]}...")
+
+
+def _is_quoted(text: str) -> bool:
+    return len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
 
 
 def _is_file(text: str) -> bool:

@@ -62,9 +62,10 @@ class InputReader:
         self.environ = environ
         self.problems: list[str] = []
         self.warnings: list[str] = []
-        self.token = ""
+        self.token = self._given_token = ""
         try:
-            self.token = parsers.parse_token(_find_token(environ))
+            self._given_token = _find_token(environ)
+            self.token = parsers.parse_token(self._given_token)
         except ValueError as problem:
             self.reject("token", str(problem))
 
@@ -89,7 +90,7 @@ class InputReader:
         """Return the parsed text; if it is invalid, note that under this name and return the fallback."""
         try:
             # Addresses, ids and invalid values are shown.
-            parsers.refuse_token(text, self.token)
+            parsers.refuse_token(text, self._given_token)
             return parse(text)
         except ValueError as problem:
             self.reject(name, str(problem))
