@@ -45,6 +45,8 @@ def run_all(jobs: Sequence[Job], deadline: Deadline, events: Events) -> None:
         todo.put((0.0, number, job, None))
     # musl gives threads a small stack, too small for the JSON parser on deeply nested input.
     threading.stack_size(_STACK_BYTES)
+    end = deadline.later(_GRACE)
+    left = end.remaining()  # before any work: the process may be paused as soon as that has begun
     # A thread per job; if the system allows fewer, those that there are share the work.
     if not [job for job in jobs if start_thread(_work, todo, deadline.clock, events)]:
         _work(todo, deadline.clock, events)
@@ -52,7 +54,7 @@ def run_all(jobs: Sequence[Job], deadline: Deadline, events: Events) -> None:
     reason: StepError = DeadlineError("no complete response before the deadline").hint(
         "increase timeout, or try again later"
     )
-    for event in _until(deadline, events):
+    for event in _until(end, left, events):
         if isinstance(event, SignalError):
             reason = event
             break
@@ -63,13 +65,11 @@ def run_all(jobs: Sequence[Job], deadline: Deadline, events: Events) -> None:
         job.abort(reason)
 
 
-def _until(deadline: Deadline, events: Events) -> Iterator[Job | SignalError]:
-    """Yield the events up to shortly after the deadline.
+def _until(end: Deadline, left: float, events: Events) -> Iterator[Job | SignalError]:
+    """Yield the events up to the end, of which so many seconds are left.
 
-    If that has passed while the process was paused, the threads get the same time to use what has arrived.
+    If that has passed while the process was paused, the threads get some time to use what has arrived.
     """
-    end = deadline.later(_GRACE)
-    left = end.remaining()
     while True:
         before, seconds = left, min(left, _GRACE)
         try:
@@ -80,7 +80,7 @@ def _until(deadline: Deadline, events: Events) -> Iterator[Job | SignalError]:
                 return
         left = end.remaining()
         if not left and before > _PAUSED:
-            end = Deadline.after(_GRACE, deadline.clock)
+            end = Deadline.after(_GRACE, end.clock)
             left = end.remaining()
 
 

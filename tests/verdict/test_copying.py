@@ -98,6 +98,81 @@ def test_several_copies_run_one_after_the_other_whatever_happens_to_them(
     assert recording.endswith("; a copy needs a stopped recording and a record that is not empty")
 
 
+def test_nothing_is_copied_if_the_recorded_run_was_aborted(copying: InProcess, sim: Simulator) -> None:
+    plan(sim, GOING, {"state": "interrupted"})
+    ran = copying("github", TEST_RUN_ID="5080")
+    assert ran.exit_code == 10
+    assert ran.status == "aborted"
+    assert created(sim) == []
+    why = "not copied, since test run 5080 was aborted: another may be on the node"
+    assert ran.errors == [f"test record 9058: {why}"]
+
+
+def test_nothing_is_copied_after_the_process_was_paused_beyond_the_deadline(
+    copying: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan(sim, GOING)
+    sleep = copying.clock.sleep
+    monkeypatch.setattr(copying.clock, "sleep", lambda seconds: sleep(seconds + 9999))
+    ran = copying("github", TEST_RUN_ID="5080")
+    assert ran.exit_code == 11
+    assert created(sim) == []
+
+
+NOT_NEW = {
+    "the run that was waited for": {"id": 5080, "test_record_id": 9058},
+    "another record": {"id": 5081, "test_record_id": 9059},
+    "an odd record": {"id": 5081, "test_record_id": "../x"},
+}
+
+
+@pytest.mark.parametrize("body", NOT_NEW.values(), ids=NOT_NEW)
+def test_a_copy_must_be_a_new_run_of_the_record(
+    body: dict[str, object], copying: InProcess, sim: Simulator
+) -> None:
+    plan(sim, TESTED)
+    sim.faults.add(faults.envelope(200, body), "POST")
+    ran = copying("github", TEST_RUN_ID="5080", TEST_RECORD_ID="9058 9059")
+    assert ran.exit_code == 5
+    assert sim.calls == [LOOK, CREATE]
+    unusable, not_copied = ran.errors
+    assert unusable.endswith("; a copy may be running, look in the portal before you try again")
+    assert not_copied == "test record 9059: not copied, because of the error before it"
+
+
+def test_a_second_copy_must_not_be_the_first(copying: InProcess, sim: Simulator) -> None:
+    plan(sim, TESTED, run=5081)
+    sim.faults.add(faults.envelope(200, {"id": 5081}), "POST", 2)
+    ran = copying("github", TEST_RECORD_ID="9058 9059")
+    assert ran.exit_code == 5
+    (error,) = ran.errors
+    assert error.startswith("test record 9059: ")
+    assert error.endswith("; a copy may be running, look in the portal before you try again")
+
+
+def test_a_new_copy_may_be_unknown_for_a_while(copying: InProcess, sim: Simulator) -> None:
+    sim.faults.add(faults.answer(404), "GET", 4)
+    plan(sim, TESTED, run=5081)
+    assert copying().exit_code == 0
+
+
+def test_a_new_copy_that_stays_unknown_is_not_found_after_30_seconds(
+    copying: InProcess, sim: Simulator
+) -> None:
+    sim.faults.add(faults.answer(404), "GET", None)
+    ran = copying("github")
+    assert ran.exit_code == 4
+    assert 20 < sum(copying.clock.slept) < 31
+    assert ran.errors[0].startswith("test run 5081: test run not found at ")
+    assert ran.errors[0].endswith("; the copy may still be running")
+
+
+def test_an_older_run_that_is_unknown_is_not_found_at_once(copying: InProcess, sim: Simulator) -> None:
+    sim.faults.add(faults.answer(404), "GET", None)
+    assert copying(TEST_RUN_ID="5080").exit_code == 4
+    assert copying.clock.slept == []
+
+
 @pytest.mark.parametrize("fault", LOST.values(), ids=LOST)
 def test_a_copy_whose_answer_is_lost_is_not_requested_again(
     fault: Fault, copying: InProcess, sim: Simulator

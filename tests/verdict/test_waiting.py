@@ -1,13 +1,14 @@
 """Waiting for the end of the security tests, and what their end amounts to."""
 
 import json
+import re
 from signal import SIGTERM
 
 import pytest
 
 from tests.harness import LOOK, AsProcess, InProcess
 from tests.plans import FAILED, GOING, INFO, TESTED, XSS, plan
-from tests.tools.simulator import Simulator, faults
+from tests.tools.simulator import Exchange, Simulator, faults
 from tests.tools.simulator.state import View
 
 
@@ -31,7 +32,8 @@ def test_the_step_waits_until_the_tests_have_passed(verdict: InProcess, sim: Sim
 
 
 @pytest.mark.parametrize(
-    ("estimate", "pause"), [(None, 15), ("soon", 15), (-1, 15), (0, 2), (3, 2), (20, 10), (9000, 60)]
+    ("estimate", "pause"),
+    [(None, 15), ("soon", 15), (-1, 15), (0, 2), (3, 2), (20, 10), (20.5, 10.25), ("20", 10), (200.5, 60)],
 )
 def test_polls_follow_the_estimate_within_limits(
     estimate: object, pause: float, verdict: InProcess, sim: Simulator
@@ -70,6 +72,38 @@ def test_a_node_that_is_active_at_least_once_a_minute_gets_no_warning(
     assert INACTIVE not in verdict().stderr
 
 
+PAUSED = "the run is paused and does not go on by itself; resume it in the portal"
+
+
+def test_a_run_that_is_paused_for_a_minute_gets_one_warning(verdict: InProcess, sim: Simulator) -> None:
+    plan(sim, *[{**GOING, "state": "paused"}] * 12, TESTED)
+    ran = verdict()
+    assert ran.exit_code == 0
+    assert ran.stderr.count(f"warning: test run 5080: {PAUSED}") == 1
+
+
+def test_a_run_that_is_paused_for_less_gets_no_warning(verdict: InProcess, sim: Simulator) -> None:
+    plan(sim, *[{**GOING, "state": "paused"}] * 4, TESTED)
+    assert "warning" not in verdict().stderr
+
+
+def test_a_run_that_is_paused_at_the_deadline_does_not_continue(verdict: InProcess, sim: Simulator) -> None:
+    plan(sim, {**GOING, "state": "paused", "node_active": False})
+    ran = verdict(FAST_VERDICT_TIMEOUT="60")
+    assert ran.exit_code == 11
+    (error,) = ran.errors
+    assert "; the run is paused; no FAST node is active, so start a container of the node" in error
+    assert "; resume it in the portal" in error
+    assert "the run continues" not in error
+
+
+def test_an_inactive_node_is_named_at_the_deadline(verdict: InProcess, sim: Simulator) -> None:
+    plan(sim, {**GOING, "node_active": False})
+    ran = verdict(FAST_VERDICT_TIMEOUT="60")
+    assert ran.exit_code == 11
+    assert "; the run continues; no FAST node is active, so start a container" in ran.errors[0]
+
+
 def test_a_run_that_goes_on_beyond_the_timeout_is_unfinished(verdict: InProcess, sim: Simulator) -> None:
     plan(sim, GOING)
     ran = verdict("github", FAST_VERDICT_TIMEOUT="70")
@@ -102,6 +136,54 @@ def test_tests_that_found_nothing_that_counts_are_a_success(
     assert ran.errors == []
 
 
+@pytest.mark.parametrize("threat", [20, 20.0, "20", "20.0"])
+def test_a_threat_may_be_written_in_several_ways(threat: object, verdict: InProcess, sim: Simulator) -> None:
+    plan(sim, {**FAILED, "vulns": [{**INFO, "threat": threat}]})
+    ran = verdict("github", FAST_VERDICT_MIN_THREAT="21")
+    assert ran.exit_code == 0
+    assert ran.results[0]["vulnerabilities"][0]["threat"] == 20
+
+
+PARTLY: list[tuple[View, str]] = [
+    (
+        {"baseline_check_passed_count": 3, "baseline_check_tech_fail_count": 2},
+        "tested 3 of 5 baselines, 2 failed technically",
+    ),
+    ({"baseline_check_passed_count": 3}, "tested 3 of 5 baselines, 0 failed technically"),
+    (
+        {"baseline_count": None, "baseline_check_tech_fail_count": 2},
+        "tested 5 of ? baselines, 2 failed technically",
+    ),
+]
+
+
+@pytest.mark.parametrize(("view", "words"), PARTLY)
+def test_a_run_that_tested_some_baselines_passes_with_a_warning(
+    view: View, words: str, verdict: InProcess, sim: Simulator
+) -> None:
+    plan(sim, {**TESTED, **view})
+    ran = verdict("github")
+    assert ran.exit_code == 0
+    assert f"::warning::test run 5080: {words}\n" in ran.stdout
+    assert f"passed, {words}" in re.sub(r"&#44;", ",", ran.summary).replace("&#63;", "?")
+
+
+@pytest.mark.parametrize("failed", [0, None])
+def test_a_run_that_does_not_say_what_passed_passes_with_a_warning(
+    failed: int | None, verdict: InProcess, sim: Simulator
+) -> None:
+    plan(sim, {**TESTED, "baseline_check_passed_count": None, "baseline_check_fail_count": failed})
+    ran = verdict("github")
+    assert ran.exit_code == 0
+    warning = "the API did not return how many baselines were tested"
+    assert f"::warning::test run 5080: {warning}\n" in ran.stdout
+
+
+def test_a_run_that_tested_everything_gets_no_warning(verdict: InProcess, sim: Simulator) -> None:
+    plan(sim, TESTED)
+    assert "warning" not in verdict("github").stdout
+
+
 UNTESTED: View = {**TESTED, "baseline_check_passed_count": 0}
 # What the API says, min_threat, and words of the error.
 VULNERABLE: list[tuple[View, str, str]] = [
@@ -109,6 +191,7 @@ VULNERABLE: list[tuple[View, str, str]] = [
     ({**FAILED, "vulns": [INFO, XSS]}, "50", "1 vulnerability of threat 50 or more (2 in all): Cross-"),
     ({**FAILED, "vulns": [{"code": "xss"}]}, "100", "1 vulnerability found: xss (threat unknown)"),
     ({**FAILED, "vulns": []}, "100", "the API returned no vulnerabilities"),
+    ({**TESTED, "baseline_check_fail_count": 1}, "1", "the API returned no vulnerabilities"),
     ({**TESTED, "vulns": "many"}, "1", "1 vulnerability found: unknown (threat unknown)"),
     ({**TESTED, "vulns": {"1": XSS}}, "1", "1 vulnerability found: Cross-site scripting (threat 70)"),
     ({**TESTED, "vulns": [XSS]}, "1", "1 vulnerability found"),
@@ -195,6 +278,53 @@ def test_an_answer_about_another_run_is_not_used(verdict: InProcess, sim: Simula
     sim.faults.add(faults.envelope(200, {**TESTED, "id": 9999}), "GET")
     plan(sim, {**FAILED, "vulns": [XSS]})
     assert verdict().exit_code == 9
+
+
+def test_a_process_that_was_paused_beyond_the_deadline_is_not_finished(
+    verdict: InProcess, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan(sim, GOING)
+    sleep = verdict.clock.sleep
+    monkeypatch.setattr(verdict.clock, "sleep", lambda seconds: sleep(seconds + 9999))
+    ran = verdict("github")
+    assert ran.exit_code == 11
+    assert ran.results[0]["state"] == "running"
+    assert "not finished before timeout (state running" in ran.errors[0]
+
+
+@pytest.mark.parametrize("state", ["running", 5, None])
+def test_a_process_that_was_paused_during_a_poll_is_not_finished(
+    state: object, verdict: InProcess, sim: Simulator
+) -> None:
+    def pause(exchange: Exchange) -> None:
+        verdict.clock.now += 9999
+        exchange.reset()
+
+    sim.faults.add(faults.envelope(200, {**GOING, "id": 5080, "state": state}), "GET")
+    sim.faults.add(pause, "GET")
+    assert verdict().exit_code == 11
+
+
+def test_a_verdict_that_arrived_while_the_process_was_paused_counts(
+    verdict: InProcess, sim: Simulator
+) -> None:
+    def pause(exchange: Exchange) -> None:
+        exchange.answer(200, {"status": 200, "body": {**TESTED, "id": 5080}})
+        verdict.clock.now += 9999
+
+    sim.faults.add(pause, "GET")
+    assert verdict().exit_code == 0
+
+
+def test_a_process_that_was_paused_before_the_first_response_knows_nothing(
+    verdict: InProcess, sim: Simulator
+) -> None:
+    def pause(exchange: Exchange) -> None:
+        verdict.clock.now += 9999
+        exchange.reset()
+
+    sim.faults.add(pause, "GET")
+    assert verdict().exit_code == 6
 
 
 def test_a_signal_ends_the_wait_and_keeps_what_is_known(verdict_process: AsProcess, sim: Simulator) -> None:

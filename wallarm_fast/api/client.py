@@ -3,7 +3,8 @@
 import logging
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
@@ -24,6 +25,8 @@ MAX_REQUEST_SECONDS = 30.0
 TOKEN_HEADER = "X-WallarmAPI-Token"  # noqa: S105 - a name, not a token
 # A parsed response takes many times the memory of its text.
 _MAX_PARSED_AT_ONCE = 2
+# How long after the deadline parsing may begin, in seconds.
+_PARSING_GRACE = 0.5
 _log = logging.getLogger(__name__)
 
 
@@ -109,7 +112,7 @@ class WallarmClient:
             raise connection_failure(error, self.connection) from None
         seconds = clock.monotonic() - started
         _log.debug("%s %s -> %d in %.3f s", method, path, response.status_code, seconds)
-        with self._parsers:
+        with _turn(self._parsers, self.deadline.later(_PARSING_GRACE)):
             try:
                 envelope = Envelope.parse(response.content)
             except ValueError:
@@ -128,16 +131,27 @@ class WallarmClient:
         fetch the run.
         """
         # Waiting here and not in the pool, whose time for it grows with the square of the requests that wait.
-        its_turn = self._turns.acquire(timeout=self.deadline.remaining())
-        try:
+        with _turn(self._turns, self.deadline):
             left = self.deadline.remaining()
-            if not its_turn or not left:
-                raise DeadlineError("no time left for a request").hint("increase timeout, or try again later")
+            if not left:
+                raise _no_time()
             seconds = min(MAX_REQUEST_SECONDS, left / 2)
             return self._http.request(method, path, json=fields, timeout=seconds)
-        finally:
-            if its_turn:
-                self._turns.release()
+
+
+@contextmanager
+def _turn(turns: threading.Semaphore, until: Deadline) -> Iterator[None]:
+    """Wait for a turn; raises DeadlineError if none comes until then."""
+    if not turns.acquire(timeout=until.remaining()):
+        raise _no_time()
+    try:
+        yield
+    finally:
+        turns.release()
+
+
+def _no_time() -> DeadlineError:
+    return DeadlineError("no time left for a request").hint("increase timeout, or try again later")
 
 
 def _make_trust(connection: Connection) -> ssl.SSLContext:

@@ -15,12 +15,12 @@ _NEW_RUN = 30.0
 class Creation:
     """A test run that is created with these fields of the API's call, or copied.
 
-    `uncertain` is whether a run may have been created of which no response tells.
+    `may_have_created` is whether a run may have been created, whether or not its id is known.
     """
 
     def __init__(self, client: WallarmClient, fields: Mapping[str, object]) -> None:
         self.fields = fields
-        self.uncertain = False
+        self.may_have_created = False
         self._client = client
         self._new_until = 0.0
 
@@ -31,18 +31,17 @@ class Creation:
         """
 
         def attempt() -> TestRun:
-            self.uncertain = True
+            self.may_have_created = True
             try:
                 return self._client.create_test_run(self.fields)
             except (TransientError, StepError) as failure:
-                self.uncertain = isinstance(failure, TransientError) and failure.may_have_acted
-                if self.uncertain:
+                self.may_have_created = isinstance(failure, TransientError) and failure.may_have_acted
+                if self.may_have_created:
                     raise UnreachableError(str(failure)) from None
                 raise
 
         deadline = self._client.deadline
         run = retry(attempt, deadline, log)
-        self.uncertain = False
         self._new_until = deadline.clock.monotonic() + _NEW_RUN
         return run
 

@@ -99,7 +99,10 @@ class TestRun:
             raise TransientError(RefusedError, "recording is neither true nor false in the response")
         record_id = None if run.get("test_record_id") == "" else run.get("test_record_id")
         usable_id = parse_id(record_id, token)
-        found = [Vulnerability.parse(item, token) for item in _items(run.get("vulns"))]
+        found = (Vulnerability.parse(item, token) for item in _items(run.get("vulns")))
+        # Equal ones share an instance: there may be 300,000 in a response.
+        known: dict[Vulnerability, Vulnerability] = {}
+        vulnerabilities = [known.setdefault(item, item) for item in found]
         return cls(
             id=run_id,
             recording=parse_flag(recording),
@@ -109,7 +112,7 @@ class TestRun:
             node_active=parse_flag(run.get("node_active")),
             ready_for_recording=parse_flag(run.get("ready_for_recording")),
             counts=Counts(**{name: parse_count(run.get(key)) for name, key in _COUNTS.items()}),
-            vulnerabilities=tuple(sorted(found, key=lambda item: -(item.threat or math.inf))),
+            vulnerabilities=tuple(sorted(vulnerabilities, key=lambda item: -(item.threat or math.inf))),
             seconds_left=parse_number(run.get("estimated_time_to_completion")),
             seconds=_duration(run),
         )

@@ -56,7 +56,7 @@ class StartJob:
                 error = self._readiness.not_ready()
             if not isinstance(error, AbortedError):
                 error = error.hint("the test run may be recording, so run the stop step")
-        elif self._creation.uncertain:
+        elif self._creation.may_have_created:
             error = error.hint("a test run may be recording, look in the portal before you try again")
         self._error = error
 

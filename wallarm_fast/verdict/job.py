@@ -67,7 +67,7 @@ class CopyJob:
             error = tested.error or error
             if tested.test_run_id and not isinstance(error, UnfinishedError | AbortedError):
                 tested.end(error.hint("the copy may still be running"))
-            elif not tested.test_run_id and tested.copy and tested.copy.uncertain:
+            elif not tested.test_run_id and tested.copy and tested.copy.may_have_created:
                 tested.end(error.hint("a copy may be running, look in the portal before you try again"))
 
     @staticmethod
@@ -77,8 +77,10 @@ class CopyJob:
         try:
             yield from wait_until_ended(run)
         except StepError as error:
+            run.end(error)
+            reason = run.error or error
             known = f"not copied, since test run {run.test_run_id} is not known to have ended"
-            raise type(error)(f"{known}: {error}") from error.__cause__
+            raise type(reason)(f"{known}: {reason}") from error.__cause__
         if run.latest.state == "interrupted":
             raise AbortedError(
                 f"not copied, since test run {run.test_run_id} was aborted: another may be on the node"
@@ -105,9 +107,9 @@ class CopyJob:
             raise error.hint("a copy needs a stopped recording and a record that is not empty") from None
         if (
             created.id in self._known_ids
+            or created.unusable_record_id
             or (created.test_record_id or tested.test_record_id) != tested.test_record_id
         ):
-            copy.uncertain = True
             raise UnusableResponseError("the API returned another test run than a new one with this record")
         self._known_ids.add(created.id or "")
         tested.log.info("copied as test run %s", created.id)

@@ -42,13 +42,13 @@ def fails_step(vulnerability: Vulnerability, min_threat: int) -> bool:
 
 
 def describe_untested(counts: Counts) -> str:
-    """Say how many baselines were tested if these are not all, or some failed technically; else nothing."""
+    """Return how many baselines were tested, unless that is all of them and none failed technically."""
     tested = (counts.passed_count or 0) + (counts.failed_count or 0)
     technically = counts.failed_technically_count or 0
     if not technically and tested >= (counts.baseline_count or 0):
         return ""
     baselines = "?" if counts.baseline_count is None else counts.baseline_count
-    return f"only {tested} of {baselines} baselines were tested, {technically} failed technically"
+    return f"tested {tested} of {baselines} baselines, {technically} failed technically"
 
 
 def _nothing_tested(counts: Counts) -> bool:

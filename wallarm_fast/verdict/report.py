@@ -35,7 +35,7 @@ class VerdictResult(RunResult):
         """The run in words, or the record if it was not copied."""
         return f"test run {self.test_run_id}" if self.test_run_id else f"test record {self.test_record_id}"
 
-    @property
+    @cached_property
     def failing_count(self) -> int:
         """The number of vulnerabilities that fail the step."""
         return sum(fails_step(item, self.min_threat) for item in self.latest.vulnerabilities)

@@ -8,7 +8,7 @@ from wallarm_fast.api.creation import Creation
 from wallarm_fast.api.retry import retry_in_parts
 from wallarm_fast.api.test_run import TestRun
 from wallarm_fast.clock import Interval
-from wallarm_fast.errors import DeadlineError, StepError
+from wallarm_fast.errors import DeadlineError, StepError, UnreachableError
 from wallarm_fast.log import RunLogger
 from wallarm_fast.text import plural
 from wallarm_fast.verdict.errors import UnfinishedError
@@ -40,6 +40,7 @@ class TestedRun:
         self.test_record_id = str(copy.fields["test_record_id"]) if copy else None
         self.latest = TestRun()
         self.error: StepError | None = None
+        self._seen = False
         self.begin(test_run_id)
 
     def begin(self, test_run_id: str) -> None:
@@ -47,22 +48,30 @@ class TestedRun:
         kind = "test run" if test_run_id else "test record"
         self.test_run_id = test_run_id
         self.log = RunLogger(__name__, test_run_id or self.test_record_id or "", self.clock, kind)
-        self._began_at = self.clock.monotonic()
+        self._began_at = self._waited_until = self.clock.monotonic()
 
     def fetch(self) -> None:
-        """Get the run once."""
+        """Get the run once; raises what keeps it from being fetched."""
         get = self.copy.get if self.copy else self.client.get_test_run
-        self.latest = get(self.test_run_id)
+        try:
+            self.latest = get(self.test_run_id)
+            self._seen = True
+        finally:
+            self._waited_until = self.clock.monotonic()
 
     def end(self, error: StepError | None) -> None:
-        """Take note of what ended the wait. If that is the time, a run that was seen is just not finished."""
-        if isinstance(error, DeadlineError) and self.latest.state:
+        """Take note of what ended the wait. If that is the time, a run that was seen is just not finished.
+
+        A failure after the deadline comes from a process that was paused, and says nothing of the API.
+        """
+        out_of_time = isinstance(error, UnreachableError) and not self.deadline.remaining()
+        if self._seen and (out_of_time or isinstance(error, DeadlineError)):
             error = unfinished(self)
         self.error = error
 
     def result(self, min_threat: int) -> VerdictResult:
         """Return what is known by now."""
-        waited = self.clock.monotonic() - self._began_at
+        waited = self._waited_until - self._began_at
         return VerdictResult(
             test_run_id=self.test_run_id,
             test_record_id=self.test_record_id or self.latest.test_record_id,
