@@ -65,9 +65,10 @@ class Counts:
 class TestRun:
     """The state of a test run; None for what is unknown.
 
-    `unusable_record_id`: there is a test_record_id, but it is not an id or contains the token. `seconds_left`
-    is an estimate, `seconds` what the tests took. Of the `vulnerabilities`, those of unknown threat come
-    first, then the worst.
+    `unusable_record_id`: there is a test_record_id, but it is not an id or contains the token;
+    `unusable_counts`: the names in the response of counts that are there, but are not whole numbers.
+    `seconds_left` is an estimate, `seconds` what the tests took. Of the `vulnerabilities`, those of unknown
+    threat come first, then the worst.
     """
 
     __test__ = False  # pytest takes the name for a class of tests
@@ -80,6 +81,7 @@ class TestRun:
     node_active: bool | None = None
     ready_for_recording: bool | None = None
     counts: Counts = Counts()
+    unusable_counts: tuple[str, ...] = ()
     vulnerabilities: tuple[Vulnerability, ...] = ()
     seconds_left: float | None = None
     seconds: float | None = None
@@ -99,6 +101,7 @@ class TestRun:
             raise TransientError(RefusedError, "recording is neither true nor false in the response")
         record_id = None if run.get("test_record_id") == "" else run.get("test_record_id")
         usable_id = parse_id(record_id, token)
+        counts = {name: parse_count(run.get(key)) for name, key in _COUNTS.items()}
         found = (Vulnerability.parse(item, token) for item in _items(run.get("vulns")))
         # Equal ones share an instance: there may be 300,000 in a response.
         known: dict[Vulnerability, Vulnerability] = {}
@@ -111,7 +114,10 @@ class TestRun:
             state=parse_state(run.get("state"), token),
             node_active=parse_flag(run.get("node_active")),
             ready_for_recording=parse_flag(run.get("ready_for_recording")),
-            counts=Counts(**{name: parse_count(run.get(key)) for name, key in _COUNTS.items()}),
+            counts=Counts(**counts),
+            unusable_counts=tuple(
+                key for name, key in _COUNTS.items() if counts[name] is None and run.get(key) is not None
+            ),
             vulnerabilities=tuple(sorted(vulnerabilities, key=lambda item: -(item.threat or math.inf))),
             seconds_left=parse_number(run.get("estimated_time_to_completion")),
             seconds=_duration(run),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from wallarm_fast.api.test_run import Counts, TestRun, Vulnerability
-from wallarm_fast.errors import AbortedError
+from wallarm_fast.errors import AbortedError, UnusableResponseError
 from wallarm_fast.log import RunLogger
 from wallarm_fast.text import plural
 from wallarm_fast.verdict.errors import NotTestedError, VulnerabilitiesError
@@ -24,6 +24,10 @@ def check_verdict(run: TestRun, min_threat: int, log: RunLogger) -> None:
         raise VulnerabilitiesError("the security tests failed, but the API returned no vulnerabilities").hint(
             "look at the test run in the portal"
         )
+    if run.unusable_counts:
+        raise UnusableResponseError(
+            f"not a whole number in the response: {', '.join(run.unusable_counts)}"
+        ).hint("look at the test run in the portal")
     counts = run.counts
     if _nothing_tested(counts):
         raise NotTestedError(
