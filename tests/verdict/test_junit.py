@@ -1,5 +1,7 @@
 """The verdict as JUnit XML: names that stay from pipeline to pipeline, times, and what readers make of it."""
 
+import sys
+from types import FrameType
 from xml.etree import ElementTree as ET
 
 import junitparser
@@ -93,6 +95,39 @@ def test_vulnerabilities_of_the_same_name_are_told_apart(verdict: InProcess, sim
         "Cross-site scripting (7) 2",
         "Cross-site scripting (7) 3",
     ]
+
+
+def calls_for(results: list[VerdictResult]) -> int:
+    """Return how many calls it takes to make the file of these results."""
+    calls = 0
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    report, before = VerdictReport(results=results, junit=True), sys.getprofile()
+    sys.setprofile(count)
+    try:
+        report.files(())
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+def test_the_work_grows_with_the_number_of_equal_vulnerabilities_and_not_with_its_square() -> None:
+    few, many = (
+        calls_for([VerdictResult(test_run_id="5080", latest=TestRun(vulnerabilities=found))])
+        for found in ((Vulnerability("7", 70, "xss", "XSS"),) * number for number in (100, 400))
+    )
+    assert many < 5 * few
+
+
+def test_the_work_grows_with_the_number_of_runs_of_a_record_and_not_with_its_square() -> None:
+    few, many = (
+        calls_for([VerdictResult(test_run_id=str(run), test_record_id="9058") for run in range(number)])
+        for number in (100, 400)
+    )
+    assert many < 5 * few
 
 
 def test_a_failure_says_what_was_found_and_where(verdict: InProcess, sim: Simulator) -> None:

@@ -3,7 +3,7 @@
 Readers compare runs by names, so names do not change from pipeline to pipeline.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -30,15 +30,33 @@ class _Case:
     seconds: float = 0.0
 
 
+class _Names:
+    """Names that are each given out once: one that is taken gets a number, from 2 on, in this form."""
+
+    def __init__(self, form: str) -> None:
+        self._form = form
+        self._taken: set[str] = set()
+        # The last number of each name: to try all of them again would take the square of the time.
+        self._numbers: defaultdict[str, int] = defaultdict(lambda: 1)
+
+    def take(self, name: str) -> str:
+        """Return the name, or else the first one with a number that is not taken."""
+        free = name
+        while free in self._taken:
+            self._numbers[name] += 1
+            free = name + self._form.format(self._numbers[name])
+        self._taken.add(free)
+        return free
+
+
 def make_junit(
     report: VerdictReport, listed: Sequence[Sequence[Vulnerability]], secrets: Collection[str]
 ) -> str:
     """Return a suite per test run: a case for the run itself, and one per listed vulnerability."""
     suites: dict[str, list[_Case]] = {}
+    names = _Names(".{}")
     for result, found in zip(report.results, listed, strict=True):
-        name = _suite_name(report, result)
-        name = next(other for other in _numbered(name, ".{}") if other not in suites)
-        suites[name] = [*_cases(result, found)]
+        suites[names.take(_suite_name(report, result))] = [*_cases(result, found)]
     if report.errors:
         cases = suites.setdefault(_NAME, [])
         cases += [_Case(error.title, "error", str(error), [str(error)]) for error in report.errors]
@@ -57,13 +75,9 @@ def _add_suite(root: ET.Element, name: str, cases: Sequence[_Case], secrets: Col
     suite = ET.SubElement(
         root, "testsuite", {**attributes, "time": _time(sum(case.seconds for case in cases))}
     )
-    names: set[str] = set()
+    names = _Names(" {}")
     for case in cases:
-        # Also leaves no character that XML does not allow.
-        shown = next(
-            other for other in _numbered(sanitize_line(case.name, secrets), " {}") if other not in names
-        )
-        names.add(shown)
+        shown = names.take(sanitize_line(case.name, secrets))  # without characters that XML does not allow
         element = ET.SubElement(suite, "testcase", classname=name, name=shown, time=_time(case.seconds))
         if case.kind:
             outcome = ET.SubElement(element, case.kind, message=sanitize_line(case.message, secrets))
@@ -104,15 +118,6 @@ def _where(result: VerdictResult) -> list[str]:
     """Return what is known of the place, a line each."""
     known = {"test run": result.test_run_id, "test record": result.test_record_id, "link": result.url}
     return [f"{name}: {value}" for name, value in known.items() if value]
-
-
-def _numbered(name: str, form: str) -> Iterator[str]:
-    """Yield the name, and then the name with numbers from 2 on."""
-    yield name
-    number = 2
-    while True:
-        yield name + form.format(number)
-        number += 1
 
 
 def _time(seconds: float) -> str:
