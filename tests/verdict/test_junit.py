@@ -5,6 +5,7 @@ from types import FrameType
 from xml.etree import ElementTree as ET
 
 import junitparser
+import pytest
 
 from tests.harness import InProcess
 from tests.plans import FAILED, GOING, INFO, TESTED, XSS, plan
@@ -201,6 +202,31 @@ def test_all_vulnerabilities_that_fail_the_step_are_in_the_file(verdict: InProce
         plan(sim, {**FAILED, "vulns": vulns}, run=run_id)
     root = run(verdict, TEST_RUN_ID="5080 5081 5082")
     assert [suite.attrib["failures"] for suite in root] == ["401", "401", "401"]
+
+
+@pytest.mark.parametrize(("min_threat", "kind"), [(20, "failure"), (21, "skipped")])
+def test_a_case_stands_for_the_vulnerabilities_that_are_left_out(min_threat: int, kind: str) -> None:
+    vulns = [XSS, *[INFO] * 10_004]
+    result = VerdictResult(
+        test_run_id="5080", latest=TestRun.parse({"vulns": vulns}, "token"), min_threat=min_threat
+    )
+    root = ET.fromstring(VerdictReport(results=[result], junit=True).files(())["junit_file"])
+    *listed, last = root[0]
+    assert len(listed) == 10_001
+    assert last.attrib["name"] == "more vulnerabilities"
+    assert [(outcome.tag, outcome.attrib["message"]) for outcome in last] == [
+        (kind, "5 more vulnerabilities, not listed here")
+    ]
+
+
+def test_vulnerabilities_that_fail_the_step_are_not_left_out_for_others() -> None:
+    results = [
+        VerdictResult(test_run_id="5080", latest=TestRun.parse({"vulns": vulns}, "token"), min_threat=50)
+        for vulns in ([INFO] * 10_000, [XSS] * 100)
+    ]
+    root = ET.fromstring(VerdictReport(results=results, junit=True).files(())["junit_file"])
+    counts = [(suite.attrib["failures"], suite.attrib["skipped"]) for suite in root]
+    assert counts == [("0", "9901"), ("100", "0")]
 
 
 def test_a_file_of_more_than_500_runs_is_not_all_green() -> None:

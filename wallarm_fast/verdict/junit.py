@@ -10,7 +10,7 @@ from typing import Literal
 from xml.etree import ElementTree as ET
 
 from wallarm_fast.api.test_run import Vulnerability
-from wallarm_fast.text import sanitize_line
+from wallarm_fast.text import plural, sanitize_line
 from wallarm_fast.verdict.errors import VulnerabilitiesError
 from wallarm_fast.verdict.judging import fails_step
 from wallarm_fast.verdict.report import VerdictReport, VerdictResult
@@ -70,7 +70,7 @@ def make_junit(
 
 def _add_suite(root: ET.Element, name: str, cases: Sequence[_Case], secrets: Collection[str]) -> None:
     kinds = Counter[str](case.kind for case in cases)
-    counts = {"tests": len(cases), **{plural: kinds[kind] for kind, plural in _KINDS.items()}}
+    counts = {"tests": len(cases), **{attribute: kinds[kind] for kind, attribute in _KINDS.items()}}
     attributes = {"name": name, **{key: str(count) for key, count in counts.items()}}
     suite = ET.SubElement(
         root, "testsuite", {**attributes, "time": _time(sum(case.seconds for case in cases))}
@@ -94,7 +94,7 @@ def _suite_name(report: VerdictReport, result: VerdictResult) -> str:
 
 
 def _cases(result: VerdictResult, listed: Sequence[Vulnerability]) -> Iterator[_Case]:
-    kind: Literal["", "failure", "error"] = ""
+    kind: Literal["", "failure", "error", "skipped"] = ""
     if result.error:
         kind = "failure" if isinstance(result.error, VulnerabilitiesError) else "error"
     message = result.error_text or ""
@@ -106,12 +106,16 @@ def _cases(result: VerdictResult, listed: Sequence[Vulnerability]) -> Iterator[_
         numbers[name] += not item.id
         case_name = f"{name} ({item.id or numbers[name]})"
         threat = f"threat {item.threat or 'unknown'}"
-        if fails_step(item, result.min_threat):
+        if fails_step(item.threat, result.min_threat):
             details = [f"type: {item.type or 'unknown'}", f"code: {item.code or 'unknown'}"]
             details += [f"threat: {item.threat or 'unknown'}", *_where(result)]
             yield _Case(case_name, "failure", f"{name}, {threat}", details)
         else:
             yield _Case(case_name, "skipped", f"{threat}, below min_threat ({result.min_threat})")
+    if left_out := result.latest.vulnerability_count - len(listed):
+        message = f"{plural(left_out, 'more vulnerability')}, not listed here"
+        kind = "failure" if result.failing_count > len(listed) else "skipped"
+        yield _Case("more vulnerabilities", kind, message, [message, *_where(result)])
 
 
 def _where(result: VerdictResult) -> list[str]:

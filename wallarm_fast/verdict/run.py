@@ -164,7 +164,7 @@ def describe(run: TestRun) -> str:
         "?" if value is None else value for value in (run.counts.checked_count, run.counts.baseline_count)
     )
     words = [f"state {run.state or 'unknown'}", f"{checked} of {baselines} baselines checked"]
-    words.append(plural(len(run.vulnerabilities), "vulnerability"))
+    words.append(plural(run.vulnerability_count, "vulnerability"))
     if run.seconds_left is not None:
         words.append(f"about {run.seconds_left:.0f} s left")
     if run.recording:
