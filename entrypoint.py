@@ -4,7 +4,8 @@
 import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036 - before anything that an old Python fails at
-    sys.exit("error: Python 3.11 or newer is needed")
+    sys.stderr.write("error: Python 3.11 or newer is needed\n")
+    sys.exit(2)
 
 import importlib
 import io
@@ -30,13 +31,18 @@ def main(arguments: list[str]) -> int:
     if arguments and arguments[0] in STEPS:
         name = arguments.pop(0)
     try:
-        step = importlib.import_module(f"wallarm_fast.{name}.step")
+        step = importlib.import_module(f"wallarm_fast.{name}.step").STEP
+        from wallarm_fast.app import run_step  # noqa: PLC0415 - after the signal handlers
     except ModuleNotFoundError as error:
         if str(error.name).startswith("wallarm_fast"):
             raise
         sys.stderr.write(f"error: the library {error.name} is missing; run `make setup`, or use the image\n")
         return 2
-    return int(step.main(os.environ, arguments))
+    if arguments:
+        from wallarm_fast.cli import run_cli  # noqa: PLC0415 - rarely needed
+
+        return run_cli(step, arguments)
+    return run_step(step, os.environ)
 
 
 def run() -> None:

@@ -22,11 +22,11 @@ from wallarm_fast.app import Step  # noqa: E402
 from wallarm_fast.errors import COMMON_ERRORS, SignalError, StepError  # noqa: E402
 from wallarm_fast.inputs.table import Input  # noqa: E402
 from wallarm_fast.outputs.table import Output  # noqa: E402
-from wallarm_fast.start.step import StartStep  # noqa: E402
-from wallarm_fast.stop.step import StopStep  # noqa: E402
-from wallarm_fast.verdict.step import VerdictStep  # noqa: E402
+from wallarm_fast.start import step as start  # noqa: E402
+from wallarm_fast.stop import step as stop  # noqa: E402
+from wallarm_fast.verdict import step as verdict  # noqa: E402
 
-STEPS: Mapping[str, Step] = {"start": StartStep(), "stop": StopStep(), "verdict": VerdictStep()}
+STEPS: Mapping[str, Step] = {"start": start.STEP, "stop": stop.STEP, "verdict": verdict.STEP}
 FOLDERS = {"start": "start/", "stop": "", "verdict": "verdict/"}  # of their action.yml
 LANGUAGES = {"en": "docs/reference.md", "tr": "docs/reference.tr.md"}
 WIDTH = 118

@@ -16,9 +16,9 @@ from tests.harness import ROOT
 from wallarm_fast import app
 from wallarm_fast.inputs.table import Input
 from wallarm_fast.outputs.table import Output
-from wallarm_fast.start.step import StartStep
-from wallarm_fast.stop.step import StopStep
-from wallarm_fast.verdict.step import VerdictStep
+from wallarm_fast.start import step as start
+from wallarm_fast.stop import step as stop
+from wallarm_fast.verdict import step as verdict
 
 
 @cache
@@ -66,9 +66,9 @@ class Step:
         return yaml.safe_load(text(self.folder + name)) or {}
 
 
-START = Step(StartStep(), "start/", ["ready"])
-STOP = Step(StopStep(), "", ["stopped", "dry_run"])
-VERDICT = Step(VerdictStep(), "verdict/", ["passed"])
+START = Step(start.STEP, "start/", ["ready"])
+STOP = Step(stop.STEP, "", ["stopped", "dry_run"])
+VERDICT = Step(verdict.STEP, "verdict/", ["passed"])
 STEPS = [START, STOP, VERDICT]
 each_step = pytest.mark.parametrize("step", STEPS, ids=str)
 

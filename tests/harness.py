@@ -1,6 +1,6 @@
 """What the tests share: clocks, two ways to run a step against the simulator, and what they look for.
 
-`InProcess` calls `main` in this process, on a clock that never waits; `AsProcess` starts entrypoint.py as a
+`InProcess` runs it in this process, on a clock that never waits; `AsProcess` starts entrypoint.py as a
 container would. Both look for the token in everything that the step writes.
 """
 
@@ -16,12 +16,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
 from tests.tools.simulator import Simulator
 from wallarm_fast.api.test_run import Counts, TestRun
+from wallarm_fast.app import Step, run_step
 from wallarm_fast.clock import Clock
 from wallarm_fast.errors import StepError
 from wallarm_fast.inputs.output_files import OutputFiles, find_output_files
@@ -51,19 +52,17 @@ _SYSTEM = dict(os.environ)  # with the system's trust, which the tests replace
 _HEREDOC = re.compile(r"(?ms)^(?P<name>\w+)<<(?P<mark>ghadelimiter_\S+)\n(?P<value>.*?)\n(?P=mark)$")
 
 
-class Main(Protocol):
-    """The function of a step; it returns the exit code."""
-
-    def __call__(self, environ: Mapping[str, str], arguments: Sequence[str], clock: Clock) -> int: ...
-
-
 @dataclass(frozen=True)
 class Command:
-    """The command of a step in the image, the arguments of entrypoint.py that start it, and its function."""
+    """A step, and the arguments of entrypoint.py that start it."""
 
-    name: str
+    step: Step
     arguments: list[str]
-    main: Main
+
+    @property
+    def name(self) -> str:
+        """The command in the image."""
+        return self.step.command
 
     @property
     def prefix(self) -> str:
@@ -72,9 +71,9 @@ class Command:
 
 
 COMMANDS = {
-    "start": Command("start-recording", ["start"], start.main),
-    "stop": Command("stop-recording", [], stop.main),
-    "verdict": Command("fast-verdict", ["verdict"], verdict.main),
+    "start": Command(start.STEP, ["start"]),
+    "stop": Command(stop.STEP, []),
+    "verdict": Command(verdict.STEP, ["verdict"]),
 }
 
 
@@ -207,7 +206,7 @@ class Steps:
 
 
 class InProcess(Steps):
-    """Calls main() in this process, on a fake clock."""
+    """Runs a step in this process, on a fake clock."""
 
     def __init__(
         self,
@@ -222,11 +221,11 @@ class InProcess(Steps):
         self.capsys = capsys
         patch.chdir(self.directory)
 
-    def __call__(self, platform: str = "console", *arguments: str, **env: str) -> Ran:
+    def __call__(self, platform: str = "console", **env: str) -> Ran:
         environ = self.environ(platform, env)
         self.capsys.readouterr()
         started = time.monotonic()
-        exit_code = self.command.main(environ, arguments, self.clock.clock)
+        exit_code = run_step(self.command.step, environ, self.clock.clock)
         seconds = time.monotonic() - started
         captured = self.capsys.readouterr()
         return self.ran(exit_code, captured.out, captured.err, environ, seconds)

@@ -22,7 +22,7 @@ from wallarm_fast.parallel import Events, Job, run_all
 from wallarm_fast.platforms import Platform, Reporter, detect_platform, make_reporter
 
 # How long after the end of the work the log may take, in seconds.
-_LOG_GRACE = 1.0
+_LOG_GRACE = 0.6
 _log = logging.getLogger(__name__)
 
 
@@ -66,6 +66,7 @@ class Step(ABC):
     variable_prefix: ClassVar[str]
     inputs: ClassVar[Mapping[str, Input]]
     outputs: ClassVar[Mapping[str, Output]]
+    report: ClassVar[type[Report[Any]]]
     errors: ClassVar[Sequence[type[StepError]]] = ()
     exports: ClassVar[bool] = False
 
@@ -73,22 +74,9 @@ class Step(ABC):
     def run(self, context: Context, reader: InputReader) -> Report[Any]:
         """Read the settings, do the work, and return the report; raises StepError."""
 
-    @abstractmethod
-    def empty_report(self, files: OutputFiles) -> Report[Any]:
-        """Return the report for a step that has done nothing."""
 
-
-def run_step(
-    step: Step, environ: Mapping[str, str], arguments: Sequence[str] = (), clock: Clock | None = None
-) -> int:
-    """Run the step with these environment variables and return the exit code of the process.
-
-    `arguments` are those of the command line: --help, --version or none.
-    """
-    if arguments:
-        from wallarm_fast.cli import run_cli  # noqa: PLC0415 - rarely needed
-
-        return run_cli(step, arguments)
+def run_step(step: Step, environ: Mapping[str, str], clock: Clock | None = None) -> int:
+    """Run the step with these environment variables and return the exit code of the process."""
     platform = detect_platform(environ, read_token(environ))
     files = find_output_files(environ, step.inputs, platform, exports=step.exports)
     reporter = make_reporter(platform, files.paths)
@@ -97,9 +85,9 @@ def run_step(
         try:
             report = step.run(context, make_reader(step, environ, files))
         except StepError as error:
-            report = step.empty_report(files).with_error(error)
+            report = step.report().with_error(error)
         except Exception as error:  # noqa: BLE001 - the last resort: one error line, and no secret in it
-            report = step.empty_report(files).with_error(InternalError.of(error))
+            report = step.report().with_error(InternalError.of(error))
         # Before the last log lines, so that a log that nobody reads cannot hold the outputs back.
         report = _write_outputs(report, reporter)
         _log_outcomes(report)
@@ -125,7 +113,7 @@ def _write_outputs(report: Report[Any], reporter: Reporter) -> Report[Any]:
         try:
             write(outputs)
         except OutputError as error:
-            if any(str(error) in line for line, _ in report.log_lines()):
+            if any(found and found.args == error.args for _, found in report.log_lines()):
                 continue
             report = report.with_error(error)
             outputs = report.make_outputs(reporter.platform.secrets)

@@ -144,11 +144,17 @@ class DeadlineError(UnreachableError):
 
 
 class AbortedError(StepError):
-    """The test run was aborted: by hand, by another run of the token or a second container of the node."""
+    """The test run was aborted: by hand, by another run with the token or a second container of the node."""
 
     exit_code = 10
     status = "aborted"
     title = "Test run aborted"
+
+    @classmethod
+    def of(cls, what: str) -> Self:
+        """Return the error for a run of which it is said that it was aborted, with the possible causes."""
+        causes = "by hand, by another run with this token, or by a second container of the node"
+        return cls(f"{what}: {causes}").hint("let one pipeline at a time use a token")
 
 
 class SignalError(StepError):

@@ -10,15 +10,15 @@ _RETRY_INTERVAL = 30.0
 
 
 class RunLogger(logging.LoggerAdapter[logging.Logger]):
-    """Begins every message with the test run (or what `kind` says) that it is about."""
+    """Begins every message with the test run, or whatever else, that it is about."""
 
-    def __init__(self, name: str, id: str, clock: Clock, kind: str = "test run") -> None:  # noqa: A002 - of that kind
+    def __init__(self, name: str, subject: str, clock: Clock) -> None:
         super().__init__(logging.getLogger(name))
-        self.subject = f"{kind} {id}".rstrip()
+        self.subject = subject
         self._retries = Interval(_RETRY_INTERVAL, clock)
 
     def process(self, msg: object, kwargs: MutableMapping[str, Any]) -> tuple[str, MutableMapping[str, Any]]:
-        """Return the message with the test run in front."""
+        """Return the message with its subject in front."""
         return f"{self.subject}: {msg}", kwargs
 
     def retrying(self, failure: object, pause: float) -> None:

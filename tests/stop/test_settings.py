@@ -12,7 +12,7 @@ from wallarm_fast.api.connection import Connection
 from wallarm_fast.app import make_reader
 from wallarm_fast.errors import InputError
 from wallarm_fast.stop.settings import INPUTS, StopSettings, read_settings
-from wallarm_fast.stop.step import StopStep
+from wallarm_fast.stop.step import STEP
 
 NEEDED = {"WALLARM_API_TOKEN": TOKEN, "TEST_RUN_ID": "5080"}
 US = ("https://us1.api.wallarm.com", "https://us1.my.wallarm.com")
@@ -38,7 +38,7 @@ def variables(text: str) -> dict[str, str]:
 def read(env: dict[str, str] | str, warnings: Sequence[str] = ()) -> StopSettings:
     """Read these variables, on top of the two that are required; fail if there are other warnings."""
     environ = NEEDED | (variables(env) if isinstance(env, str) else env)
-    reader = make_reader(StopStep(), environ, files_of(environ))
+    reader = make_reader(STEP, environ, files_of(environ))
     settings = read_settings(reader)
     assert reader.warnings == list(warnings)
     return settings

@@ -106,10 +106,10 @@ def calls_for(results: list[VerdictResult]) -> int:
         nonlocal calls
         calls += event in {"call", "c_call"}
 
-    report, before = VerdictReport(results=results, junit=True), sys.getprofile()
+    report, before = VerdictReport(results=results), sys.getprofile()
     sys.setprofile(count)
     try:
-        report.files(())
+        report.files(())["junit_file"]()
     finally:
         sys.setprofile(before)
     return calls
@@ -149,7 +149,7 @@ def test_a_failure_links_to_the_portal() -> None:
     url = "https://us1.my.wallarm.com/testing/testruns/5080"
     found = Vulnerability("7", 70, "xss", "XSS")
     result = VerdictResult(test_run_id="5080", latest=TestRun(vulnerabilities=(found,)), url=url)
-    text = VerdictReport(results=[result], junit=True).files(())["junit_file"]
+    text = VerdictReport(results=[result]).files(())["junit_file"]()
     assert (ET.fromstring(text)[0][1][0].text or "").splitlines()[-1] == f"link: {url}"
 
 
@@ -210,7 +210,7 @@ def test_a_case_stands_for_the_vulnerabilities_that_are_left_out(min_threat: int
     result = VerdictResult(
         test_run_id="5080", latest=TestRun.parse({"vulns": vulns}, "token"), min_threat=min_threat
     )
-    root = ET.fromstring(VerdictReport(results=[result], junit=True).files(())["junit_file"])
+    root = ET.fromstring(VerdictReport(results=[result]).files(())["junit_file"]())
     *listed, last = root[0]
     assert len(listed) == 10_001
     assert last.attrib["name"] == "more vulnerabilities"
@@ -224,7 +224,7 @@ def test_vulnerabilities_that_fail_the_step_are_not_left_out_for_others() -> Non
         VerdictResult(test_run_id="5080", latest=TestRun.parse({"vulns": vulns}, "token"), min_threat=50)
         for vulns in ([INFO] * 10_000, [XSS] * 100)
     ]
-    root = ET.fromstring(VerdictReport(results=results, junit=True).files(())["junit_file"])
+    root = ET.fromstring(VerdictReport(results=results).files(())["junit_file"]())
     counts = [(suite.attrib["failures"], suite.attrib["skipped"]) for suite in root]
     assert counts == [("0", "9901"), ("100", "0")]
 
@@ -235,7 +235,7 @@ def test_a_file_of_more_than_500_runs_is_not_all_green() -> None:
         VerdictResult(test_run_id=str(number), latest=found, error=VulnerabilitiesError("1 vulnerability"))
         for number in range(600)
     ]
-    root = ET.fromstring(VerdictReport(results=results, junit=True).files(())["junit_file"])
+    root = ET.fromstring(VerdictReport(results=results).files(())["junit_file"]())
     assert {suite.attrib["failures"] for suite in root} == {"2"}
 
 

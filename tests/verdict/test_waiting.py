@@ -271,7 +271,7 @@ def test_an_aborted_run_fails_the_step_whatever_it_found(verdict: InProcess, sim
     assert ran.exit_code == 10
     assert ran.status == "aborted"
     (error,) = ran.errors
-    assert "the run was aborted: by hand, by another run of the token, or by a second node" in error
+    assert "the run was aborted: by hand, by another run with this token, or by a second container" in error
 
 
 def test_several_runs_are_waited_for_at_the_same_time(verdict: InProcess, sim: Simulator) -> None:

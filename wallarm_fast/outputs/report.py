@@ -1,7 +1,7 @@
 """What a step reports: a result per test run, the error that decides, and the outputs made of both."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Generic, Self, TypeVar
 
@@ -75,9 +75,9 @@ class Report(ABC, Generic[_R]):
     def values(self, secrets: Collection[str]) -> Mapping[str, str]:
         """Return the outputs but `status` and `results`; unknown values are empty."""
 
-    @abstractmethod
     def fields(self, number: int, secrets: Collection[str]) -> Mapping[str, object]:
         """Return what the output `results` has of the run with this index, beside what all runs have."""
+        return {}
 
     @abstractmethod
     def heading(self) -> str:
@@ -91,8 +91,8 @@ class Report(ABC, Generic[_R]):
         """Return the values that a dotenv file has."""
         return values
 
-    def files(self, secrets: Collection[str]) -> Mapping[str, str]:
-        """Return texts by the inputs that name their files."""
+    def files(self, secrets: Collection[str]) -> Mapping[str, Callable[[], str]]:
+        """Return what makes the texts of files, by the inputs that name these."""
         return {}
 
     def epilogue(self) -> Sequence[str]:
@@ -105,8 +105,9 @@ class Report(ABC, Generic[_R]):
 
     def make_outputs(self, secrets: Collection[str]) -> StepOutputs:
         """Return every output, without the secrets."""
-        found = {**self.values(secrets), "status": self.status, "results": to_json(self._results(secrets))}
-        values = {name: found[name] for name in self.outputs}
+        values = {**self.values(secrets), "status": self.status}
+        if "results" in self.outputs:
+            values["results"] = to_json(self._results(secrets))
         dotenv = self.dotenv(values)
         return StepOutputs(
             values=values,

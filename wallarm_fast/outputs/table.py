@@ -1,7 +1,7 @@
 """Names and meanings of outputs, and their values on the way to the platform."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -20,7 +20,7 @@ class StepOutputs:
 
     `values` are the outputs of a GitHub action, `variables` the same for a dotenv file, `environment` are
     variables for later steps of the job, `summary` is Markdown, `links` are addresses by their labels, and
-    `files` are texts by the inputs that name the files.
+    `files` make the texts of files by the inputs that name these.
     """
 
     values: Mapping[str, str]
@@ -28,7 +28,7 @@ class StepOutputs:
     environment: Mapping[str, str] = field(default_factory=dict)
     summary: str = ""
     links: Mapping[str, str] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Callable[[], str]] = field(default_factory=dict)
 
 
 def to_json(value: object) -> str:

@@ -18,7 +18,7 @@ from wallarm_fast.platforms.files import write_dotenv, write_file
 from wallarm_fast.text import sanitize_line
 
 # A reader that takes no lines for this long, in seconds, is not waited for.
-STALLED_AFTER = 1.0
+STALLED_AFTER = 0.6
 _LINES_AT_ONCE = 20
 _package_log = logging.getLogger("wallarm_fast")
 
@@ -93,7 +93,7 @@ class Reporter(logging.Handler, ABC):
 
     def write_outputs(self, outputs: StepOutputs) -> None:
         """Write the files; raises OutputError if one cannot be written, after writing the others."""
-        files = {self.paths[name]: text for name, text in outputs.files.items() if name in self.paths}
+        files = {self.paths[name]: make() for name, make in outputs.files.items() if name in self.paths}
         writes = [partial(write_file, path, text) for path, text in files.items()]
         if "output_file" in self.paths:
             writes.append(partial(write_dotenv, self.paths["output_file"], outputs.variables))

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator
 
 from wallarm_fast.api.client import WallarmClient
 from wallarm_fast.api.creation import Creation
-from wallarm_fast.api.retry import retry_in_parts
+from wallarm_fast.api.retry import retry
 from wallarm_fast.api.test_run import TestRun
 from wallarm_fast.clock import Interval
 from wallarm_fast.errors import AbortedError, StepError, UnreachableError
 from wallarm_fast.log import RunLogger
+from wallarm_fast.start.errors import NotReadyError
 from wallarm_fast.start.readiness import Readiness
 from wallarm_fast.start.report import StartResult
 
@@ -35,25 +36,26 @@ class StartJob:
         self._announce = announce
         self._clock = client.deadline.clock
         self._test_run_id = ""
-        self._error: StepError | None = None
+        self._error: StepError | None = NotReadyError("not ready yet")
         self._readiness = Readiness(self._clock.monotonic())
         self._fetched = False
 
     def run(self) -> Iterator[float]:
         """Do everything; raises the StepError that prevents it."""
-        log = RunLogger(__name__, "", self._clock, "new test run")
-        run = self._creation.create(log)
+        log = RunLogger(__name__, "new test run", self._clock)
+        run = yield from self._creation.create(log)
         self._test_run_id = run.id or ""
-        log = RunLogger(__name__, self._test_run_id, self._clock)
+        log = RunLogger(__name__, f"test run {self._test_run_id}", self._clock)
         log.info("created; waiting until the FAST node is ready")
         self._announce(self.result())
         yield from self._wait(run, log)
+        self._error = None
 
     def abort(self, error: StepError) -> None:
         """Take note of what ended the wait, and of what may be recording."""
         if self._test_run_id:
             if isinstance(error, UnreachableError) and self._fetched:
-                error = self._readiness.not_ready()
+                error = self._readiness.not_ready().hint(f"the last poll failed: {error}")
             if not isinstance(error, AbortedError):
                 error = error.hint("the test run may be recording, so run the stop step")
         elif self._creation.may_have_created:
@@ -74,19 +76,16 @@ class StartJob:
         while True:
             now = self._clock.monotonic()
             if run.ended:
-                raise AbortedError(
-                    f"the test run has ended (state {run.state}): aborted by hand, by another run of the "
-                    "token, or by a second container of the node"
-                )
+                raise AbortedError.of(f"the test run was aborted (state {run.state})")
             if readiness.note(run, now):
-                for warning in readiness.doubts:
-                    log.warning(warning)
+                if readiness.doubt:
+                    log.warning("%s", readiness.doubt)
                 return
-            if progress.due():
-                log.info("%s", readiness.missing)
             left = end.remaining()
+            if progress.due():
+                log.info("%s; %.0f s left", readiness.missing, left)
             if not left:
                 raise readiness.not_ready()
             yield min(_POLL if now < created_at + _LATER else _LATER_POLL, left)
-            run = yield from retry_in_parts(lambda: self._creation.get(self._test_run_id), deadline, log)
+            run = yield from retry(lambda: self._creation.get(self._test_run_id), deadline, log)
             self._fetched = True

@@ -5,17 +5,18 @@ from wallarm_fast.start.errors import NotReadyError
 
 # How long an API without ready_for_recording is trusted to need.
 _GUESS = 10.0
+_START_NODE = "docker run --env WALLARM_API_TOKEN --env WALLARM_API_HOST --publish 8080:8080 wallarm/fast"
 
 
 class Readiness:
-    """Whether the node records, as far as the API tells; `doubts` are warnings if it does not quite."""
+    """Whether the node records, as far as the API tells; `doubt` is why that may be wrong."""
 
     def __init__(self, created_at: float) -> None:
         self._created_at = created_at
         self._told = False  # a response had ready_for_recording
         self._active_since: float | None = None
         self._active: bool | None = None
-        self.doubts: list[str] = []
+        self.doubt = ""
 
     def note(self, run: TestRun, now: float) -> bool:
         """Take note of a response; return whether the node is ready."""
@@ -35,9 +36,7 @@ class Readiness:
             return False
         if waited < _GUESS:
             return False
-        self.doubts.append(
-            f"the API returned {known}; the FAST node is assumed to be ready after {_GUESS:g} s"
-        )
+        self.doubt = f"the API returned {known}; the FAST node is assumed to be ready after {_GUESS:g} s"
         return True
 
     @property
@@ -50,5 +49,5 @@ class Readiness:
     def not_ready(self) -> NotReadyError:
         """Return the error for a node that is not ready in time, with what to do about it."""
         if self._active is False:
-            return NotReadyError(self.missing).hint("start one, such as `docker run wallarm/fast`")
+            return NotReadyError(self.missing).hint(f"start one: `{_START_NODE}`")
         return NotReadyError(self.missing).hint("increase timeout, or check the log of the node")

@@ -1,12 +1,10 @@
 """What the start step did, in words, as outputs and as a summary."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from wallarm_fast.outputs.report import Report, RunResult
 from wallarm_fast.outputs.summary import Link, Outcome, Table
-from wallarm_fast.outputs.table import StepOutputs
-from wallarm_fast.start.errors import NotReadyError
 from wallarm_fast.start.settings import OUTPUTS
 
 
@@ -40,10 +38,6 @@ class StartReport(Report[StartResult]):
         first = self.results[0] if self.results else StartResult(test_run_id="")
         return {"test_run_id": first.test_run_id, "url": first.url or ""}
 
-    def fields(self, number: int, secrets: Collection[str]) -> Mapping[str, object]:
-        """Return nothing more: there is no output `results`."""
-        return {}
-
     def heading(self) -> str:
         """Return the outcome."""
         return self.failure.title if self.failure else "recording"
@@ -59,10 +53,3 @@ class StartReport(Report[StartResult]):
                 for result in self.results
             )
             yield Table(("Test run", "Outcome"), rows)
-
-
-def early_outputs(result: StartResult, secrets: Collection[str]) -> StepOutputs:
-    """Return what is known as soon as the run is created; stdout gets the status later."""
-    waiting = replace(result, error=NotReadyError("not ready yet"))
-    outputs = StartReport(results=[waiting]).make_outputs(secrets)
-    return replace(outputs, environment={"TEST_RUN_ID": result.test_run_id})

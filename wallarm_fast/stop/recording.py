@@ -1,5 +1,6 @@
 """The state of one recording, as the API has described it."""
 
+from collections.abc import Iterator
 from functools import partial
 
 from wallarm_fast.api.client import WallarmClient
@@ -21,7 +22,7 @@ class Recording:
         self.client = client
         self.deadline = client.deadline
         self.clock = client.deadline.clock
-        self.log = RunLogger(__name__, test_run_id, self.clock)
+        self.log = RunLogger(__name__, f"test run {test_run_id}", self.clock)
         self.stop_call = partial(client.stop_test_run, test_run_id)
         self.latest = TestRun()
         self.accepted_at: float | None = None
@@ -46,9 +47,9 @@ class Recording:
         """Get the run once."""
         self.latest = self.latest.updated(self.client.get_test_run(self.test_run_id))
 
-    def fetch_with_retries(self) -> None:
-        """Get the run."""
-        retry(self.fetch, self.deadline, self.log)
+    def fetch_with_retries(self) -> Iterator[float]:
+        """Get the run, in parts."""
+        return retry(self.fetch, self.deadline, self.log)
 
     def stop(self) -> None:
         """Make the stop call once."""

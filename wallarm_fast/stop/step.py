@@ -1,10 +1,6 @@
 """The stop step: read the settings, stop the recordings, report."""
 
-from collections.abc import Mapping, Sequence
-
-from wallarm_fast.app import Context, Step, run_step
-from wallarm_fast.clock import Clock
-from wallarm_fast.inputs.output_files import OutputFiles
+from wallarm_fast.app import Context, Step
 from wallarm_fast.inputs.table import InputReader
 from wallarm_fast.stop.errors import NotConfirmedError, TooFewBaselinesError
 from wallarm_fast.stop.job import StopJob
@@ -24,6 +20,7 @@ class StopStep(Step):
     variable_prefix = "STOP_RECORDING_"
     inputs = INPUTS
     outputs = OUTPUTS
+    report = StopReport
     errors = (NotConfirmedError, TooFewBaselinesError)
 
     def run(self, context: Context, reader: InputReader) -> StopReport:
@@ -39,11 +36,5 @@ class StopStep(Step):
             results = [job.result() for job in jobs]
         return StopReport(results=results, dry_run=settings.dry_run)
 
-    def empty_report(self, files: OutputFiles) -> StopReport:
-        """Return the report of a step that stopped nothing."""
-        return StopReport()
 
-
-def main(environ: Mapping[str, str], arguments: Sequence[str] = (), clock: Clock | None = None) -> int:
-    """Run the step with these environment variables and return the exit code of the process."""
-    return run_step(StopStep(), environ, arguments, clock)
+STEP = StopStep()

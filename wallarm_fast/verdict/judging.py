@@ -10,11 +10,9 @@ _MAX_NAMED = 5
 
 
 def check_verdict(run: TestRun, min_threat: int, log: RunLogger) -> None:
-    """Raise the error that the end of the run amounts to, if it is not a clean one; log what is doubtful."""
+    """Raise the error that the end of the run stands for, if it is not a clean one; log what is doubtful."""
     if run.state == "interrupted":
-        raise AbortedError(
-            "the run was aborted: by hand, by another run of the token, or by a second node container with it"
-        ).hint("let one pipeline at a time use a token")
+        raise AbortedError.of("the run was aborted")
     if count_failing(run, min_threat):
         raise VulnerabilitiesError(_describe_failing(run, min_threat))
     if not run.vulnerabilities and (run.state == "failed" or run.counts.failed_count):

@@ -1,6 +1,6 @@
 """What the verdict step found out, in words, as outputs, as a summary and as JUnit XML."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -54,9 +54,8 @@ class VerdictResult(RunResult):
 
 @dataclass(frozen=True, kw_only=True)
 class VerdictReport(Report[VerdictResult]):
-    """The report of the verdict step. `junit` tells whether it is wanted as JUnit XML, too."""
+    """The report of the verdict step."""
 
-    junit: bool = False
     outputs = OUTPUTS
     outranked_errors = (VulnerabilitiesError,)
 
@@ -100,13 +99,16 @@ class VerdictReport(Report[VerdictResult]):
             "vulnerabilities": [_shown(item, secrets) for item in self.listed[number]],
         }
 
-    def files(self, secrets: Collection[str]) -> Mapping[str, str]:
-        """Return the JUnit XML, if it is wanted."""
-        if not self.junit:
-            return {}
-        from wallarm_fast.verdict.junit import make_junit  # noqa: PLC0415 - the XML library takes time to load
+    def files(self, secrets: Collection[str]) -> Mapping[str, Callable[[], str]]:
+        """Return what makes the JUnit XML."""
 
-        return {"junit_file": make_junit(self, self._list(MAX_VULNERABILITIES), secrets)}
+        def junit() -> str:
+            # The XML library takes time to load.
+            from wallarm_fast.verdict.junit import make_junit  # noqa: PLC0415
+
+            return make_junit(self, self._list(MAX_VULNERABILITIES), secrets)
+
+        return {"junit_file": junit}
 
     def heading(self) -> str:
         """Return the verdict."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from wallarm_fast.api.client import WallarmClient
 from wallarm_fast.api.creation import Creation
-from wallarm_fast.api.retry import retry_in_parts
+from wallarm_fast.api.retry import retry
 from wallarm_fast.api.test_run import TestRun
 from wallarm_fast.clock import Interval
 from wallarm_fast.errors import DeadlineError, StepError, UnreachableError
@@ -45,9 +45,9 @@ class TestedRun:
 
     def begin(self, test_run_id: str) -> None:
         """Take note of the id of the run; the wait for it begins."""
-        kind = "test run" if test_run_id else "test record"
+        subject = f"test run {test_run_id}" if test_run_id else f"test record {self.test_record_id}"
         self.test_run_id = test_run_id
-        self.log = RunLogger(__name__, test_run_id or self.test_record_id or "", self.clock, kind)
+        self.log = RunLogger(__name__, subject, self.clock)
         self._began_at = self._waited_until = self.clock.monotonic()
 
     def fetch(self) -> None:
@@ -130,7 +130,7 @@ def wait_until_ended(run: TestedRun) -> Iterator[float]:
     end = run.deadline.reserving(_LAST_POLL)
     watch = _Watch(run)
     while True:
-        yield from retry_in_parts(run.fetch, run.deadline, run.log)
+        yield from retry(run.fetch, run.deadline, run.log)
         if run.latest.ended:
             return
         watch.note()

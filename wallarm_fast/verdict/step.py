@@ -1,12 +1,8 @@
 """The verdict step: read the settings, copy if asked, wait for the security tests, report."""
 
-from collections.abc import Mapping, Sequence
-
 from wallarm_fast.api.creation import Creation
-from wallarm_fast.app import Context, Step, run_step
-from wallarm_fast.clock import Clock
+from wallarm_fast.app import Context, Step
 from wallarm_fast.errors import AbortedError
-from wallarm_fast.inputs.output_files import OutputFiles
 from wallarm_fast.inputs.table import InputReader
 from wallarm_fast.text import plural
 from wallarm_fast.verdict.errors import NotTestedError, UnfinishedError, VulnerabilitiesError
@@ -25,6 +21,7 @@ class VerdictStep(Step):
     variable_prefix = "FAST_VERDICT_"
     inputs = INPUTS
     outputs = OUTPUTS
+    report = VerdictReport
     errors = (VulnerabilitiesError, AbortedError, UnfinishedError, NotTestedError)
 
     def run(self, context: Context, reader: InputReader) -> VerdictReport:
@@ -32,7 +29,7 @@ class VerdictStep(Step):
         settings = read_settings(reader, context.platform)
         with context.connect(settings) as client:
             runs = [TestedRun(client, test_run_id) for test_run_id in settings.test_run_ids]
-            jobs: Sequence[WaitJob | CopyJob] = [WaitJob(run, settings.min_threat) for run in runs]
+            jobs: list[WaitJob | CopyJob] = [WaitJob(run, settings.min_threat) for run in runs]
             title = f"Waiting for the security tests of {plural(len(runs), 'test run')}"
             if settings.copies:
                 copies = [TestedRun(client, copy=Creation(client, fields)) for fields in settings.copies]
@@ -42,13 +39,7 @@ class VerdictStep(Step):
             context.run(title, jobs, client)
             # Before the client is closed, which a job that hangs would report as an error.
             results = [run.result(settings.min_threat) for run in runs]
-        return VerdictReport(results=results, junit="junit_file" in context.files.paths)
-
-    def empty_report(self, files: OutputFiles) -> VerdictReport:
-        """Return the report of a step that waited for nothing."""
-        return VerdictReport(junit="junit_file" in files.paths)
+        return VerdictReport(results=results)
 
 
-def main(environ: Mapping[str, str], arguments: Sequence[str] = (), clock: Clock | None = None) -> int:
-    """Run the step with these environment variables and return the exit code of the process."""
-    return run_step(VerdictStep(), environ, arguments, clock)
+STEP = VerdictStep()
