@@ -41,6 +41,7 @@ def test_the_step_waits_until_the_node_is_ready(start: InProcess, sim: Simulator
     assert ran.errors == []
     assert sim.calls == [CREATE, POLL, POLL, POLL]
     assert start.clock.slept == [2, 2, 2]
+    assert "test run 5081: created; waiting until the FAST node is ready\n" in ran.stdout
 
 
 def test_polls_are_rarer_after_30_seconds_and_the_last_one_is_just_before_the_deadline(
