@@ -22,7 +22,7 @@ $(VENV)/.locked: requirements-dev.txt
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt
 	@touch $@
 
-demo: setup ## run the step against the built-in simulator, as GitHub would
+demo: setup ## run all three steps against the built-in simulator, as GitHub would
 	@$(BIN)/python -m tests.tools.demo
 
 test: setup ## run all tests that need no container engine

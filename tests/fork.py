@@ -45,4 +45,14 @@ def test_a_fork_has_its_own_name_in_every_address(fork: Path) -> None:
 
 def test_the_text_about_the_name_stays_as_it_is(fork: Path) -> None:
     assert (fork / "CONTRIBUTING.md").read_bytes() == (ROOT / "CONTRIBUTING.md").read_bytes()
-    assert "`OWNER` stands for" in (fork / "README.md").read_text("utf-8")
+    assert "While the addresses below say `OWNER`" in (fork / "README.md").read_text("utf-8")
+
+
+def test_the_command_for_the_time_before_a_release_names_the_branch_in_a_workflow(tmp_path: Path) -> None:
+    (command,) = re.findall("(?m)^perl -pi .*$", (ROOT / "CONTRIBUTING.md").read_text("utf-8"))
+    workflow = tmp_path / ".github/workflows/fast.yml"
+    workflow.parent.mkdir(parents=True)
+    example = (ROOT / "examples/github/one-job.yml").read_text("utf-8")
+    workflow.write_text(example, "utf-8")
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)
+    assert workflow.read_text("utf-8") == example.replace("@v1", "@main")

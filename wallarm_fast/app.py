@@ -22,7 +22,7 @@ from wallarm_fast.parallel import Events, Job, run_all
 from wallarm_fast.platforms import Platform, Reporter, detect_platform, make_reporter
 
 # How long after the end of the work the log may take, in seconds.
-_LOG_GRACE = 1.0
+_LOG_GRACE = 0.6
 _log = logging.getLogger(__name__)
 
 
@@ -125,7 +125,7 @@ def _write_outputs(report: Report[Any], reporter: Reporter) -> Report[Any]:
         try:
             write(outputs)
         except OutputError as error:
-            if any(str(error) in line for line, _ in report.log_lines()):
+            if any(found and found.args == error.args for _, found in report.log_lines()):
                 continue
             report = report.with_error(error)
             outputs = report.make_outputs(reporter.platform.secrets)

@@ -98,9 +98,9 @@ def _work(todo: _Todo, clock: Clock, events: Events) -> None:
     with suppress(queue.Empty):
         while True:
             at, number, job, parts = todo.get_nowait()
-            if (pause := at - clock.monotonic()) > 0:
-                clock.sleep(pause)
             try:
+                if (pause := at - clock.monotonic()) > 0:
+                    clock.sleep(pause)
                 parts = parts or job.run()
                 todo.put((clock.monotonic() + next(parts), number, job, parts))
                 continue

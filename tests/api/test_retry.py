@@ -1,5 +1,6 @@
 """When the next attempt comes: backoff, jitter, Retry-After, and the deadline."""
 
+import collections
 import time
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -25,8 +26,9 @@ def keep_failing(timeout: float, retry_after: float | None = None) -> tuple[list
     def fail() -> None:
         raise TransientError(UnreachableError, "down", retry_after=retry_after)
 
+    log = RunLogger("wallarm_fast", "5080", clock.clock)
     with pytest.raises(UnreachableError) as failed:
-        retry(fail, Deadline.after(timeout, clock.clock), RunLogger("wallarm_fast", "5080", clock.clock))
+        collections.deque(map(clock.clock.sleep, retry(fail, Deadline.after(timeout, clock.clock), log)))
     return clock.slept, str(failed.value)
 
 

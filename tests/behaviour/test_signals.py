@@ -4,11 +4,10 @@ import os
 import time
 from pathlib import Path
 from signal import SIGCONT, SIGINT, SIGSTOP, SIGTERM, Signals, getsignal, pthread_kill
-from threading import get_ident
+from threading import Barrier, get_ident
 
 import pytest
 
-from tests.assertions import assert_stopped
 from tests.harness import LOOK, PLATFORMS, SOON, STOP, AsProcess, InProcess, Ran
 from tests.tools.simulator import Exchange, Simulator, faults
 
@@ -99,18 +98,27 @@ def test_the_handlers_of_before_are_restored(stop: InProcess) -> None:
     assert [getsignal(number) for number in EXIT_CODES] == before
 
 
-def test_a_response_that_arrives_while_the_process_is_paused_beyond_its_deadline_is_used(
+def test_responses_that_arrive_while_the_process_is_paused_beyond_its_deadline_are_used(
     stop_process: AsProcess, sim: Simulator, tmp_path: Path
 ) -> None:
     """As by `docker pause`, or in a snapshot of a virtual machine."""
+    ids = ["5080", *(str(sim.state.create_run("another").id) for _ in range(19))]
+    all_sent, all_answered = Barrier(20), Barrier(20)
 
     def answer_while_it_is_paused(exchange: Exchange) -> None:
+        last = all_sent.wait(SOON) == 0
         process = int((tmp_path / "pid").read_text())
-        os.kill(process, SIGSTOP)
+        if last:
+            os.kill(process, SIGSTOP)
+        all_sent.wait(SOON)
         exchange.answer(*exchange.act())
-        time.sleep(4)
-        os.kill(process, SIGCONT)
+        all_answered.wait(SOON)
+        if last:
+            time.sleep(6)
+            os.kill(process, SIGCONT)
 
-    sim.faults.add(answer_while_it_is_paused)
+    sim.faults.add(answer_while_it_is_paused, times=None)
     stop_process.popen["preexec_fn"] = lambda: (tmp_path / "pid").write_text(str(os.getpid()))
-    assert_stopped(stop_process("github", STOP_RECORDING_TIMEOUT="3"), sim, already=False)
+    ran = stop_process("github", TEST_RUN_ID=",".join(ids), STOP_RECORDING_TIMEOUT="5")
+    assert ran.exit_code == 0
+    assert [result["recording"] for result in ran.results] == [False] * 20

@@ -11,7 +11,7 @@ from tests.e2e.engine import NODE_IMAGE, ROOT, STEP_IMAGE, Docker
 
 IMAGE = "ghcr.io/OWNER/wallarm-fast-stop-recording:1"
 SUITE = 'echo "Run your test suite through the FAST node here."'
-REQUESTS = 'curl --proxy "$HTTP_PROXY" --fail --silent --output /dev/null "http://app.example/[1-5]"'
+REQUESTS = 'curl --fail --silent --output /dev/null "http://app.example/[1-5]"'
 Completed = subprocess.CompletedProcess[str]
 Runs = Callable[[], list[tuple[str, str, int]]]
 # What an example leaves behind: a run that recorded five requests, and was tested. It was not aborted.

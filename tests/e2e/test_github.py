@@ -30,7 +30,7 @@ jobs:
         uses: OWNER/wallarm-fast-stop-recording/native/start@v1
       - run: {REQUESTS}
         env:
-          HTTP_PROXY: ${{{{ vars.FAST_NODE }}}}
+          http_proxy: ${{{{ vars.FAST_NODE }}}}
       - id: stop
         uses: OWNER/wallarm-fast-stop-recording/native@v1
         with:

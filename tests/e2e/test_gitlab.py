@@ -44,8 +44,12 @@ include:
 record:
   stage: record
   script:
-    - export HTTP_PROXY=$FAST_NODE
+    - export http_proxy=$FAST_NODE
     - {REQUESTS}
+fast-verdict: # as in the recipe
+  when: always
+  before_script:
+    - test "$STOP_RECORDING_STATUS" = stopped
 """
 RunPipeline = Callable[..., Completed]
 
@@ -190,7 +194,8 @@ def test_the_mirror_tries_the_components_of_its_own_commit_and_then_publishes_th
 
 def test_too_few_baselines_only_warn_by_allow_failure(run_pipeline: RunPipeline, runs: Runs) -> None:
     allow = 'min_baselines: "9", allow_failure_exit_codes: [8]'
-    pipeline = run_pipeline(COMPONENTS.replace('min_baselines: "1"', allow))
+    text = COMPONENTS.replace('min_baselines: "1"', allow).replace("= stopped", "= too_few_baselines")
+    pipeline = run_pipeline(text)
     assert pipeline.returncode == 0
     assert runs() == PASSED
     assert "WARN  stop-recording" in pipeline.stdout
@@ -200,10 +205,10 @@ def test_any_other_exit_code_fails_the_job(
     run_pipeline: RunPipeline, simulator: Simulator, runs: Runs
 ) -> None:
     simulator.faults.add(envelope(403, "User not authenticated", http=403), on="stop", times=None)
-    # gitlab-ci-local goes on to the next stage after any failure of a job that may fail with some exit code.
-    pipeline = run_pipeline(COMPONENTS, FAST_VERDICT_TIMEOUT="2")
+    pipeline = run_pipeline(COMPONENTS)
     assert runs() == [("9058", "running", 5)]
     assert "FAIL  stop-recording" in pipeline.stdout
+    assert "FAIL  fast-verdict" in pipeline.stdout
 
 
 def test_an_unreachable_api_has_the_exit_code_that_is_retried_and_the_retry_succeeds(

@@ -5,6 +5,8 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -198,22 +200,54 @@ def test_an_envelope_may_have_another_status_than_its_answer(sim: Simulator) -> 
     assert answer.json() == {"status": 423, "body": "busy"}
 
 
-def test_it_runs_on_its_own_with_tls_until_a_signal(tmp_path: Path, ca: trustme.CA) -> None:
-    log, url_file = tmp_path / "log", tmp_path / "url"
-    ca.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "pem"))
-    options = ["--latency=0.1", "--tls-cert=pem", "--log=log", "--url-file=url"]
+@contextmanager
+def on_its_own(folder: Path, *options: str) -> Iterator[str]:
+    """Start the simulator as a program in a folder; give its URL."""
     command = [sys.executable, str(ROOT / "tests/tools/simulator"), *options]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
-            assert process.stdout.readline() == f"simulator listening on {url_file.read_text()}\n"
-            trust = ssl.create_default_context()
-            ca.configure_trust(trust)
-            began, headers = time.monotonic(), {"X-WallarmAPI-Token": TOKEN}
-            answer = httpx.get(f"{url_file.read_text()}/v1/{TOKEN}", headers=headers, verify=trust)
-            assert answer.status_code == 404
-            assert time.monotonic() - began >= 0.1
-            assert log.read_text() == "GET /v1/*** 404\n"
+            yield process.stdout.readline().removeprefix("simulator listening on ").rstrip()
         finally:
             process.terminate()
         assert process.wait(SOON) == 0
+
+
+def test_it_runs_on_its_own_with_tls_until_a_signal(tmp_path: Path, ca: trustme.CA) -> None:
+    ca.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "pem"))
+    options = ["--latency=0.1", "--tls-cert=pem", "--log=log", "--url-file=url"]
+    with on_its_own(tmp_path, *options) as url:
+        assert (tmp_path / "url").read_text() == url
+        trust = ssl.create_default_context()
+        ca.configure_trust(trust)
+        began, headers = time.monotonic(), {"X-WallarmAPI-Token": TOKEN}
+        answer = httpx.get(f"{url}/v1/{TOKEN}", headers=headers, verify=trust)
+        assert answer.status_code == 404
+        assert time.monotonic() - began >= 0.1
+        assert (tmp_path / "log").read_text() == "GET /v1/*** 404\n"
+
+
+def test_on_its_own_it_may_have_no_node(tmp_path: Path) -> None:
+    with on_its_own(tmp_path, "--no-node") as url:
+        headers = {"X-WallarmAPI-Token": TOKEN}
+        run = httpx.post(f"{url}/v1/test_run", json={"name": "demo"}, headers=headers).json()["body"]
+        assert run["node_active"] is False
+        assert run["ready_for_recording"] is False
+
+
+def test_on_its_own_it_may_find_a_vulnerability(tmp_path: Path) -> None:
+    with on_its_own(tmp_path, "--vulnerability=70", "--baselines=1", "--test-seconds=0") as url:
+        headers = {"X-WallarmAPI-Token": TOKEN}
+        for path in ("test_run", "test_run/5080/action/stop"):
+            httpx.post(f"{url}/v1/{path}", json={"name": "demo"}, headers=headers)
+        run = httpx.get(f"{url}/v1/test_run/5080", headers=headers).json()["body"]
+        assert run["state"] == "failed"
+        assert [vulnerability["threat"] for vulnerability in run["vulns"]] == [70]
+
+
+def test_a_port_that_is_in_use_is_an_error_in_a_sentence(sim: Simulator) -> None:
+    port = sim.server_address[1]
+    command = [sys.executable, str(ROOT / "tests/tools/simulator"), f"--port={port}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SOON, check=False)
+    assert done.returncode == 1
+    assert done.stderr == f"error: cannot listen on 127.0.0.1 port {port}: Address already in use\n"

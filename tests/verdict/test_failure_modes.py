@@ -46,7 +46,7 @@ CASES = {
         FAST_VERDICT_MIN_THREAT="51",
     ),
     "more than 500 vulnerabilities": Case(vulns(*[7] * 501), says="501 vulnerabilities found"),
-    "the API calls the run failed and returns no vulnerabilities": Case(
+    "the API reports the run as failed and returns no vulnerabilities": Case(
         show(state="failed"), says="the API returned no vulnerabilities"
     ),
     "the run was aborted, by hand or by another run on the node": Case(

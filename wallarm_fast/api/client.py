@@ -80,7 +80,7 @@ class WallarmClient:
     def stop_test_record(self, test_record_id: str, test_run_id: str) -> TestRun:
         """POST /v1/test_record/{id}/action/stop: by test record; the response may be of either."""
         path = f"/v1/test_record/{test_record_id}/action/stop"
-        return self._request("POST", path, test_run_id, test_record_id)
+        return self._request("POST", path, test_run_id, test_record_id, resource="")
 
     def create_test_run(self, fields: Mapping[str, object]) -> TestRun:
         """POST /v1/test_run: create a run, or copy one if there is a `test_record_id` among the fields."""

@@ -1,6 +1,6 @@
 """Creating a test run, once: a second one would abort the first on their node."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 
 from wallarm_fast.api.client import WallarmClient
 from wallarm_fast.api.retry import TransientError, retry
@@ -24,8 +24,8 @@ class Creation:
         self._client = client
         self._new_until = 0.0
 
-    def create(self, log: RunLogger) -> TestRun:
-        """Create the run. A call that was rejected for now is repeated, one that may have acted is not.
+    def create(self, log: RunLogger) -> Generator[float, None, TestRun]:
+        """Create the run, in parts. Repeats a call that was rejected for now, never one that may have acted.
 
         Raises UnreachableError if the response was lost, and whatever WallarmClient.create_test_run raises.
         """
@@ -41,7 +41,7 @@ class Creation:
                 raise
 
         deadline = self._client.deadline
-        run = retry(attempt, deadline, log)
+        run = yield from retry(attempt, deadline, log)
         self._new_until = deadline.clock.monotonic() + _NEW_RUN
         return run
 

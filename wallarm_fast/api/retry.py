@@ -1,6 +1,5 @@
 """Retries: which failures, when, and for how long."""
 
-import itertools
 import math
 import random
 import re
@@ -48,35 +47,24 @@ class TransientError(Exception):
         self.hint = hint
 
 
-def retry(attempt: Callable[[], _T], deadline: Deadline, log: RunLogger) -> _T:
-    """Call `attempt` until it raises no TransientError; return its result, or raise as `retry_in_parts`."""
-    parts = retry_in_parts(attempt, deadline, log)
-    while True:
-        try:
-            deadline.clock.sleep(next(parts))
-        except StopIteration as end:
-            result: _T = end.value
-            return result
+def retry(attempt: Callable[[], _T], deadline: Deadline, log: RunLogger) -> Generator[float, None, _T]:
+    """Call `attempt` until it raises no TransientError, and return its result.
 
-
-def retry_in_parts(
-    attempt: Callable[[], _T], deadline: Deadline, log: RunLogger
-) -> Generator[float, None, _T]:
-    """Do as `retry`, but yield the seconds to wait between the attempts.
-
-    These are those that the API asks for in Retry-After, otherwise with exponential backoff and jitter. When
-    a pause would leave no time for another attempt, or such failures have gone on for as long as they may,
-    raises the error that the TransientError stands for.
+    Yields the seconds to wait between two calls: what the API asks for in Retry-After, otherwise exponential
+    backoff with jitter. When a pause would leave no time for another attempt, or such failures have gone on
+    for as long as they may, raises the error that the TransientError stands for.
     """
-    since, patience = 0.0, None
-    for number in itertools.count(1):
+    number, since, patience = 0, 0.0, None
+    while True:
+        number += 1
+        began = deadline.clock.monotonic()
         try:
             return attempt()
         except TransientError as error:
             failure = error
         now, left = deadline.clock.monotonic(), deadline.remaining()
         if failure.patience != patience:
-            since, patience = now, failure.patience
+            since, patience = began, failure.patience
         pause = failure.retry_after or _backoff(number)
         tried = f" (tried {number} times)" if number > 1 else " (tried once)"
         if pause + _SHORTEST_ATTEMPT >= left:
@@ -88,7 +76,6 @@ def retry_in_parts(
             raise failure.error(f"{failure}{tried}").hint(failure.hint)
         log.retrying(failure, pause)
         yield pause
-    raise AssertionError  # pragma: no cover - count() does not end
 
 
 def _backoff(attempts: int) -> float:

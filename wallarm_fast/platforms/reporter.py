@@ -18,7 +18,7 @@ from wallarm_fast.platforms.files import write_dotenv, write_file
 from wallarm_fast.text import sanitize_line
 
 # A reader that takes no lines for this long, in seconds, is not waited for.
-STALLED_AFTER = 1.0
+STALLED_AFTER = 0.6
 _LINES_AT_ONCE = 20
 _package_log = logging.getLogger("wallarm_fast")
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from wallarm_fast.api.client import WallarmClient
 from wallarm_fast.api.creation import Creation
-from wallarm_fast.api.retry import retry_in_parts
+from wallarm_fast.api.retry import retry
 from wallarm_fast.api.test_run import TestRun
 from wallarm_fast.clock import Interval
 from wallarm_fast.errors import AbortedError, StepError, UnreachableError
@@ -42,7 +42,7 @@ class StartJob:
     def run(self) -> Iterator[float]:
         """Do everything; raises the StepError that prevents it."""
         log = RunLogger(__name__, "", self._clock, "new test run")
-        run = self._creation.create(log)
+        run = yield from self._creation.create(log)
         self._test_run_id = run.id or ""
         log = RunLogger(__name__, self._test_run_id, self._clock)
         log.info("created; waiting until the FAST node is ready")
@@ -88,5 +88,5 @@ class StartJob:
             if not left:
                 raise readiness.not_ready()
             yield min(_POLL if now < created_at + _LATER else _LATER_POLL, left)
-            run = yield from retry_in_parts(lambda: self._creation.get(self._test_run_id), deadline, log)
+            run = yield from retry(lambda: self._creation.get(self._test_run_id), deadline, log)
             self._fetched = True

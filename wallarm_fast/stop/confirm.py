@@ -1,5 +1,6 @@
 """Confirming the stop: recording is off, and the test record is known."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 
 from wallarm_fast.api.retry import TransientError
@@ -13,17 +14,18 @@ _LONGEST_POLL = 5.0
 _STOP_AGAIN_AFTER = 10.0
 
 
-def confirm(recording: Recording) -> None:
+def confirm(recording: Recording) -> Iterator[float]:
     """Poll the run until the stop is confirmed; raises NotConfirmedError if the deadline comes first.
 
-    Only a refused token ends it earlier, as TokenRefusedError: any other failure may pass.
+    Only a refused token ends it earlier, as TokenRefusedError: any other failure may pass. Yields the seconds
+    between the polls.
     """
     pause, problem = 0.0, ""
     while not recording.confirmed:
         recording.check_record_id()
         if pause >= recording.deadline.remaining():
             raise not_confirmed(recording, problem)
-        recording.clock.sleep(pause)
+        yield pause
         problem, retry_after = _poll(recording)
         pause = max(retry_after, min(max(pause * 2, _FIRST_POLL), _LONGEST_POLL))
         if problem:

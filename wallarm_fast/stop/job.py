@@ -23,19 +23,18 @@ class StopJob:
         self._error: StepError | None = None
 
     def run(self) -> Iterator[float]:
-        """Do everything that the settings say, in one part; raises the StepError that prevents it."""
+        """Do everything that the settings say; raises the StepError that prevents it."""
         recording, settings = self._recording, self._settings
         if settings.dry_run:
-            recording.fetch_with_retries()
+            yield from recording.fetch_with_retries()
             recording.check_record_id()
-            return iter(())
+            return
         if settings.quiet_period:
-            wait_until_quiet(recording, settings.quiet_period, settings.min_baselines)
+            yield from wait_until_quiet(recording, settings.quiet_period, settings.min_baselines)
         if not recording.off:
-            request_stop(recording)
-        confirm(recording)
-        self._check_baselines()
-        return iter(())
+            yield from request_stop(recording)
+        yield from confirm(recording)
+        yield from self._check_baselines()
 
     def abort(self, error: StepError) -> None:
         """Set the error: the one given or, if the stop went through, what the API has not said in time."""
@@ -54,12 +53,12 @@ class StopJob:
             error=self._error,
         )
 
-    def _check_baselines(self) -> None:
+    def _check_baselines(self) -> Iterator[float]:
         """Compare the number of baselines with min_baselines."""
         wanted = self._settings.min_baselines
         if wanted and self._recording.latest.baseline_count is None:
             with suppress(StepError):
-                self._recording.fetch_with_retries()
+                yield from self._recording.fetch_with_retries()
         if missing := self._missing():
             raise missing
         count = self._recording.latest.baseline_count

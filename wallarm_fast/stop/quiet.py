@@ -1,6 +1,7 @@
 """Waiting for late baselines."""
 
 import math
+from collections.abc import Iterator
 
 from wallarm_fast.api.retry import TransientError
 from wallarm_fast.errors import RefusedError, StepError
@@ -14,12 +15,13 @@ _SHORTEST_POLL = 0.1
 _PROGRESS_INTERVAL = 5.0
 
 
-def wait_until_quiet(recording: Recording, quiet_period: float, min_baselines: int) -> None:
+def wait_until_quiet(recording: Recording, quiet_period: float, min_baselines: int) -> Iterator[float]:
     """Wait until no baseline has arrived for the quiet period, in seconds, and there are enough of them.
 
     A FAST node sends what it recorded with a delay; a stop loses the baselines that are still on their way.
     While the run cannot be fetched, or there is no baseline_count, this is a plain sleep. It ends early if
-    recording is off or if the stop would fail as well, and always in time for the stop.
+    recording is off or if the stop would fail as well, and always in time for the stop. Yields the seconds
+    between the polls.
     """
     end = recording.deadline.reserving(STOP_RESERVE)
     baselines = _Baselines(recording, quiet_period, min_baselines)
@@ -32,7 +34,7 @@ def wait_until_quiet(recording: Recording, quiet_period: float, min_baselines: i
             baselines.warn_of_timeout()
             return
         baselines.log_progress(left)
-        recording.clock.sleep(min(left, needed, baselines.seconds_to_poll()))
+        yield min(left, needed, baselines.seconds_to_poll())
 
 
 class _Baselines:

@@ -1,5 +1,6 @@
 """The state of one recording, as the API has described it."""
 
+from collections.abc import Iterator
 from functools import partial
 
 from wallarm_fast.api.client import WallarmClient
@@ -46,9 +47,9 @@ class Recording:
         """Get the run once."""
         self.latest = self.latest.updated(self.client.get_test_run(self.test_run_id))
 
-    def fetch_with_retries(self) -> None:
-        """Get the run."""
-        retry(self.fetch, self.deadline, self.log)
+    def fetch_with_retries(self) -> Iterator[float]:
+        """Get the run, in parts."""
+        return retry(self.fetch, self.deadline, self.log)
 
     def stop(self) -> None:
         """Make the stop call once."""

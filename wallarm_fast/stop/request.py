@@ -1,5 +1,6 @@
 """Requesting the stop until the API accepts it; a stop whose response was lost is never reported wrongly."""
 
+from collections.abc import Generator, Iterator
 from functools import partial
 
 from wallarm_fast.api.retry import TransientError, retry
@@ -7,12 +8,12 @@ from wallarm_fast.errors import NotFoundError, RefusedError, StepError, UnknownC
 from wallarm_fast.stop.recording import Recording
 
 
-def request_stop(recording: Recording) -> None:
+def request_stop(recording: Recording) -> Iterator[float]:
     """Request the stop by test run, or by test record if the API does not have that call.
 
-    Returns once the stop is accepted or recording turns out to be off.
+    Ends once the stop is accepted or recording turns out to be off; yields the seconds between the attempts.
     """
-    refusal = _Request(recording).send()
+    refusal = yield from _Request(recording).send()
     if refusal is None:
         return
     if not isinstance(refusal, NotFoundError | UnknownCallError):
@@ -23,7 +24,8 @@ def request_stop(recording: Recording) -> None:
         raise RefusedError("the API has the test run, but not the call that stops it").hint("check api_host")
     recording.log.info("the API does not have the stop call; stopping by test record %s", record_id)
     recording.stop_call = partial(recording.client.stop_test_record, record_id, recording.test_run_id)
-    if refusal := _Request(recording).send():
+    refusal = yield from _Request(recording).send()
+    if refusal:
         raise RefusedError(f"the API does not have the stop call, and by test record {record_id}: {refusal}")
 
 
@@ -35,18 +37,21 @@ class _Request:
         self._may_have_acted = False  # any attempt
         self._fetch_first = False
 
-    def send(self) -> NotFoundError | RefusedError | None:
-        """Return the refusal if the call is refused and recording is not off."""
+    def send(self) -> Generator[float, None, NotFoundError | RefusedError | None]:
+        """Make the call, in parts; return the refusal if it is refused and recording is not off."""
         recording = self._recording
         try:
-            retry(self._attempt, recording.deadline, recording.log)
+            yield from retry(self._attempt, recording.deadline, recording.log)
         except UnreachableError:
             if self._may_have_acted and self._fetch() is None and recording.off:
                 return None
             raise
-        except (NotFoundError, RefusedError) as refusal:
-            return None if _refused_because_off(recording, refusal) else refusal
-        return None
+        except (NotFoundError, RefusedError) as error:
+            refusal = error
+        else:
+            return None
+        off = yield from _refused_because_off(recording, refusal)
+        return None if off else refusal
 
     def _attempt(self) -> None:
         recording, problem = self._recording, None
@@ -77,10 +82,12 @@ class _Request:
         return bool(seconds) and (seconds or 0) < self._recording.deadline.remaining() / 2
 
 
-def _refused_because_off(recording: Recording, refusal: NotFoundError | RefusedError) -> bool:
+def _refused_because_off(
+    recording: Recording, refusal: NotFoundError | RefusedError
+) -> Generator[float, None, bool]:
     """Tell whether recording is off, since the API may refuse to stop what is already stopped."""
     try:
-        recording.fetch_with_retries()
+        yield from recording.fetch_with_retries()
     except RefusedError:
         raise refusal from None
     except UnreachableError:

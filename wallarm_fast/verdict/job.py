@@ -50,7 +50,7 @@ class CopyJob:
         while self._remaining:
             tested = self._remaining[0]
             try:
-                self._copy(tested)
+                yield from self._copy(tested)
             except (RecordNotFoundError, RefusedError) as error:  # nothing was started
                 tested.end(error)
             else:
@@ -96,13 +96,13 @@ class CopyJob:
         except StepError as error:
             tested.end(error)
 
-    def _copy(self, tested: TestedRun) -> None:
+    def _copy(self, tested: TestedRun) -> Iterator[float]:
         """Create the copy; raises StepError, UnusableResponseError among them if it cannot be a new run."""
         copy = tested.copy
         if copy is None:
             raise AssertionError("not a copy")  # pragma: no cover
         try:
-            created = copy.create(tested.log)
+            created = yield from copy.create(tested.log)
         except RefusedError as error:
             raise error.hint("a copy needs a stopped recording and a record that is not empty") from None
         if (

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from wallarm_fast.api.client import WallarmClient
 from wallarm_fast.api.creation import Creation
-from wallarm_fast.api.retry import retry_in_parts
+from wallarm_fast.api.retry import retry
 from wallarm_fast.api.test_run import TestRun
 from wallarm_fast.clock import Interval
 from wallarm_fast.errors import DeadlineError, StepError, UnreachableError
@@ -130,7 +130,7 @@ def wait_until_ended(run: TestedRun) -> Iterator[float]:
     end = run.deadline.reserving(_LAST_POLL)
     watch = _Watch(run)
     while True:
-        yield from retry_in_parts(run.fetch, run.deadline, run.log)
+        yield from retry(run.fetch, run.deadline, run.log)
         if run.latest.ended:
             return
         watch.note()

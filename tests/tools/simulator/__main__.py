@@ -25,6 +25,8 @@ def main() -> None:
     add("--other-tokens", nargs="*", default=[], help="tokens of more nodes of the account")
     add("--baselines", type=int, default=0, help="baselines that each new run records")
     add("--test-seconds", type=float, default=math.inf, help="until the tests are done; default: endless")
+    add("--no-node", dest="node_active", action="store_false", help="no container of the FAST node runs")
+    add("--vulnerability", type=int, metavar="THREAT", help="threat, 1 to 100, of what the tests find")
     add("--latency", type=float, default=0.0, help="seconds before each answer")
     add("--tls-cert", type=Path, help="PEM file of a certificate and its key; turns TLS on")
     add(
@@ -33,6 +35,8 @@ def main() -> None:
     add("--url-file", default=os.devnull, type=Path, help="file that gets the URL once the simulator listens")
     options = vars(parser.parse_args())
     certificate, log, url_file = (options.pop(name) for name in ("tls_cert", "log", "url_file"))
+    threat = options.pop("vulnerability")
+    options["vulns"] = [{"id": 1, "threat": threat, "type": "Simulated"}] if threat else []
 
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if certificate else None
     if tls:
@@ -40,13 +44,15 @@ def main() -> None:
     # Blocked before any thread starts, so that only sigwait gets them; also as process 1 of a container.
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    with (
-        log.open("a", encoding="utf-8") as stream,
-        Simulator(tls=tls, log=partial(print, file=stream, flush=True), **options) as simulator,
-    ):
-        url_file.write_text(simulator.url, encoding="utf-8")
-        print(f"simulator listening on {simulator.url}", flush=True)
-        signal.sigwait(signals)
+    with log.open("a", encoding="utf-8") as stream:
+        try:
+            simulator = Simulator(tls=tls, log=partial(print, file=stream, flush=True), **options)
+        except OSError as error:
+            sys.exit(f"error: cannot listen on {options['host']} port {options['port']}: {error.strerror}")
+        with simulator:
+            url_file.write_text(simulator.url, encoding="utf-8")
+            print(f"simulator listening on {simulator.url}", flush=True)
+            signal.sigwait(signals)
 
 
 if __name__ == "__main__":
