@@ -116,6 +116,12 @@ def test_the_address_of_the_run_is_an_output_before_and_after_the_wait(
     assert heredocs("url", url).search(texts[0])
 
 
+def test_the_log_ends_with_the_address_of_the_run(start: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CLOUDS, "us", Cloud("127.0.0.1", "https://portal.example"))
+    last = "test run 5081: recording; https://portal.example/testing/testruns/5081"
+    assert start().stderr.splitlines()[-1] == last
+
+
 def test_the_summary_has_the_run_with_its_address() -> None:
     url = "https://us1.my.wallarm.com/testing/testruns/5081"
     outputs = StartReport(results=[StartResult(test_run_id="5081", url=url)]).make_outputs(())
