@@ -110,6 +110,15 @@ def test_the_node_counts_10_seconds_after_the_create_where_the_api_tells_nothing
     assert f"warning: test run 5081: the API returned {known}; {ASSUMED}" in ran.stderr
 
 
+def test_a_node_that_was_inactive_stays_so_until_the_api_says_otherwise(
+    start: InProcess, silent: Simulator
+) -> None:
+    plan(silent, INACTIVE, UNKNOWN, run=5081)
+    ran = start(START_RECORDING_TIMEOUT="60")
+    assert ran.exit_code == 13
+    assert "no container of the FAST node runs with this token" in ran.errors[0]
+
+
 def test_null_is_as_good_as_absent(start: InProcess, sim: Simulator) -> None:
     sim.state.rules.overrides = {"ready_for_recording": None, "node_active": None}
     ran = start()
