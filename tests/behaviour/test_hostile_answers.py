@@ -199,7 +199,7 @@ def test_a_request_has_the_token_in_its_header_and_no_cookie(stop: InProcess, si
     sim.faults.add(faults.answer(503, headers={"Set-Cookie": "a=b"}), on="stop")
     assert stop().exit_code == 0
     usual = {"accept": "application/json", "accept-encoding": "identity"}
-    usual |= {"user-agent": f"wallarm-fast-stop-recording/{__version__}"}
+    usual |= {"user-agent": f"wallarm-fast/{__version__}"}
     for request in sim.requests:
         assert request.headers.items() >= usual.items()
         assert [name for name, value in request.headers.items() if TOKEN in value] == ["x-wallarmapi-token"]

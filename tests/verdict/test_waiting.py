@@ -51,6 +51,12 @@ def test_a_line_of_progress_comes_every_30_seconds(verdict: InProcess, sim: Simu
     assert sum(verdict.clock.slept) == 92
 
 
+def test_progress_says_what_is_unknown(verdict: InProcess, sim: Simulator) -> None:
+    plan(sim, {"state": None, "baseline_count": None}, TESTED)
+    line = "test run 5080: state unknown, ? of ? baselines checked, no vulnerabilities"
+    assert line in verdict().stderr.splitlines()
+
+
 INACTIVE = "warning: test run 5080: no FAST node is active"
 
 
@@ -213,6 +219,7 @@ UNTESTED: View = {**TESTED, "baseline_check_passed_count": 0}
 VULNERABLE: list[tuple[View, str, str]] = [
     ({**FAILED, "vulns": [INFO, XSS]}, "1", "2 vulnerabilities found: Cross-site scripting (threat 70), "),
     ({**FAILED, "vulns": [INFO, XSS]}, "50", "1 vulnerability of threat 50 or more (2 in all): Cross-"),
+    ({**FAILED, "vulns": [XSS]}, "70", "1 vulnerability found"),
     ({**FAILED, "vulns": [{"code": "xss"}]}, "100", "1 vulnerability found: xss (threat unknown)"),
     ({**FAILED, "vulns": []}, "100", "the API returned no vulnerabilities"),
     *(

@@ -22,7 +22,7 @@ class WaitJob:
         self._min_threat = min_threat
 
     def run(self) -> Iterator[float]:
-        """Wait for the end; raises the StepError that it amounts to."""
+        """Wait for the end; raises the StepError that it stands for."""
         yield from wait_until_ended(self._tested)
         check_verdict(self._tested.latest, self._min_threat, self._tested.log)
 

@@ -1,4 +1,4 @@
-"""What the end of a test run amounts to. In doubt, it is no pass."""
+"""The verdict on a test run that has ended. In doubt, it is no pass."""
 
 from wallarm_fast.api.test_run import Counts, TestRun
 from wallarm_fast.errors import AbortedError, UnusableResponseError

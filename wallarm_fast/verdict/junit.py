@@ -21,7 +21,7 @@ _KINDS = {"failure": "failures", "error": "errors", "skipped": "skipped"}
 
 @dataclass(frozen=True)
 class _Case:
-    """A test case: what it amounts to, in a line and in detail, and the seconds it took."""
+    """A test case: its outcome in a line and in detail, and the seconds it took."""
 
     name: str
     kind: Literal["", "failure", "error", "skipped"] = ""
