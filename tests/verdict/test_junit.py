@@ -219,14 +219,20 @@ def test_a_case_stands_for_the_vulnerabilities_that_are_left_out(min_threat: int
     ]
 
 
-def test_vulnerabilities_that_fail_the_step_are_not_left_out_for_others() -> None:
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [(0, [("0", "9901"), ("100", "0"), ("0", "0")]), (9950, [("0", "1"), ("100", "0"), ("9950", "0")])],
+)
+def test_vulnerabilities_that_fail_the_step_are_never_left_out(
+    more: int, expected: list[tuple[str, str]]
+) -> None:
     results = [
         VerdictResult(test_run_id="5080", latest=TestRun.parse({"vulns": vulns}, "token"), min_threat=50)
-        for vulns in ([INFO] * 10_000, [XSS] * 100)
+        for vulns in ([INFO] * 10_000, [XSS] * 100, [XSS] * more)
     ]
     root = ET.fromstring(VerdictReport(results=results).files(())["junit_file"]())
     counts = [(suite.attrib["failures"], suite.attrib["skipped"]) for suite in root]
-    assert counts == [("0", "9901"), ("100", "0")]
+    assert counts == expected
 
 
 def test_a_file_of_more_than_500_runs_is_not_all_green() -> None:

@@ -106,7 +106,9 @@ class VerdictReport(Report[VerdictResult]):
             # The XML library takes time to load.
             from wallarm_fast.verdict.junit import make_junit  # noqa: PLC0415
 
-            return make_junit(self, self._list(MAX_VULNERABILITIES), secrets)
+            # All that fail the step, however many runs there are.
+            most = max(MAX_VULNERABILITIES, sum(result.failing_count for result in self.results))
+            return make_junit(self, self._list(most), secrets)
 
         return {"junit_file": junit}
 
