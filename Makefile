@@ -45,7 +45,7 @@ lint: setup ## check style, types, schemas, workflows, scripts and the Dockerfil
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python scripts/docs.py --check
+	$(BIN)/python -m scripts.docs --check
 	$(BIN)/complexipy wallarm_fast --max-complexity-allowed 17 --failed --plain
 	$(BIN)/shellcheck .ci/run native/run.sh tests/self_test/*.sh
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml */action.yml native/*/action.yml
@@ -81,7 +81,7 @@ $(RELEASE_TOOLS):
 	@mv $@.unfinished $@
 
 docs: setup ## write what repeats the tables of inputs and outputs: actions, components, reference
-	$(BIN)/python scripts/docs.py
+	$(BIN)/python -m scripts.docs
 
 zipapp: setup ## build native/wallarm-fast.pyz, for runners without Docker
 	$(BIN)/python scripts/zipapp.py

@@ -14,18 +14,16 @@ from typing import Any
 
 import yaml
 
+from wallarm_fast.api.connection import CLOUDS
+from wallarm_fast.app import Step
+from wallarm_fast.errors import COMMON_ERRORS, SignalError, StepError
+from wallarm_fast.inputs.table import Input
+from wallarm_fast.outputs.table import Output
+from wallarm_fast.start import step as start
+from wallarm_fast.stop import step as stop
+from wallarm_fast.verdict import step as verdict
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from wallarm_fast.api.connection import CLOUDS  # noqa: E402 - found by the path above
-from wallarm_fast.app import Step  # noqa: E402
-from wallarm_fast.errors import COMMON_ERRORS, SignalError, StepError  # noqa: E402
-from wallarm_fast.inputs.table import Input  # noqa: E402
-from wallarm_fast.outputs.table import Output  # noqa: E402
-from wallarm_fast.start import step as start  # noqa: E402
-from wallarm_fast.stop import step as stop  # noqa: E402
-from wallarm_fast.verdict import step as verdict  # noqa: E402
-
 STEPS: Mapping[str, Step] = {"start": start.STEP, "stop": stop.STEP, "verdict": verdict.STEP}
 FOLDERS = {"start": "start/", "stop": "", "verdict": "verdict/"}  # of their action.yml
 LANGUAGES = {"en": "docs/reference.md", "tr": "docs/reference.tr.md"}

@@ -219,6 +219,10 @@ class InProcess(Steps):
         super().__init__(name, folder, sim)
         self.clock = FakeClock()
         self.capsys = capsys
+        # On a busy machine the thread that prints may have to wait, but here it never hangs.
+        patch.setattr("wallarm_fast.app._LOG_GRACE", SOON)
+        for module in ("console", "reporter"):
+            patch.setattr(f"wallarm_fast.platforms.{module}.STALLED_AFTER", SOON)
         patch.chdir(self.directory)
 
     def __call__(self, platform: str = "console", **env: str) -> Ran:

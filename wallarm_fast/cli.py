@@ -63,9 +63,9 @@ def describe(step: Step) -> str:
 
 def _describe_input(spec: Input) -> str:
     default = spec.default or spec.otherwise
-    default = default if default.startswith("required") else f"default: {default}"
+    default = default.capitalize() if default.startswith("required") else f"Default: {default}"
     in_gitlab = f", in GitLab CI {spec.gitlab_file}" if spec.gitlab_file else ""
-    return f"{spec.meaning} ({default}{in_gitlab})"
+    return f"{spec.meaning}. {default}{in_gitlab}."
 
 
 def _list(texts: Mapping[str, str]) -> str:

@@ -324,6 +324,14 @@ def test_min_baselines_fail_after_the_stop_if_the_count_is_not_known(quiet: Quie
     )
 
 
+def test_the_record_of_an_aborted_run_gets_a_warning(stop: InProcess, sim: Simulator) -> None:
+    sim.state.find("5080").overrides.update(state="interrupted", recording=False)
+    ran = stop("github")
+    assert ran.exit_code == 0
+    warning = "test run 5080: the test run was aborted; its test record may be incomplete"
+    assert f"\n::warning::{warning}\n" in ran.stdout
+
+
 def test_an_empty_record_is_called_empty_and_not_offered_for_a_copy(quiet: Quiet) -> None:
     assert "run the verdict step with `copy: true` and `test_record_id: 9058`" in quiet(0).summary
     quiet.sim.state.find("5080").overrides["baseline_count"] = 0

@@ -24,8 +24,8 @@ from wallarm_fast.cli import run_cli
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("start", ["START_RECORDING_TIMEOUT", "required", "TEST_RUN_URL", "13 FAST node not ready"]),
-        ("stop", ["min_baselines, STOP_RECORDING_MIN_BASELINES", "default: 120", "8 Too few baselines"]),
+        ("start", ["START_RECORDING_TIMEOUT", "Required", "TEST_RUN_URL", "13 FAST node not ready"]),
+        ("stop", ["min_baselines, STOP_RECORDING_MIN_BASELINES", "Default: 120", "8 Too few baselines"]),
         ("verdict", ["FAST_VERDICT_MIN_THREAT", "test_record_id", "VULNERABILITY_COUNT", "11 "]),
     ],
 )

@@ -192,7 +192,9 @@ def test_a_request_that_was_never_sent_is_retried_without_fetching_the_run(
 def test_a_name_that_is_not_valid_in_punycode_is_bad_input(stop: InProcess) -> None:
     ran = stop(WALLARM_API_HOST="xn--a.example")
     assert ran.exit_code == 2
-    assert ran.errors == ["api_host (WALLARM_API_HOST): is not a valid international domain name (xn--...)"]
+    assert ran.errors == [
+        "api_host (WALLARM_API_HOST): is not an address of an API; use a host, host:port or base URL such as https://us1.api.wallarm.com"
+    ]
 
 
 def test_after_the_end_nothing_more_is_received(sim: Simulator) -> None:

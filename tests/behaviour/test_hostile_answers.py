@@ -54,12 +54,12 @@ def assert_unusable(ran: Ran) -> None:
 
 
 NOT_STATES: list[object] = [None, "", "a b", 7, True, ["a"], "x" * 33, "\x1b[31m", "running\n", "tok_en"]
-NOT_COUNTS: list[object] = [None, "5", -1, 5.0, True, [], 10**12, 10**1000, "tok_en"]
+NOT_COUNTS: list[object] = [None, "", "-5", "5.5", "5e0", -1, 5.5, True, [], 10**12, 10**1000, "tok_en"]
 FIELDS: list[tuple[str, object, str]] = [
     *(("test_record_id", name, str(name)) for name in (0, 10**12, 10**127, "-", "a-B_9", "007", "x" * 128)),
     *(("state", value, "") for value in NOT_STATES), ("state", "a_b", "a_b"), ("state", "x" * 32, "x" * 32),
     *(("baseline_count", value, "") for value in NOT_COUNTS), ("baseline_count", 10**12 - 1, "9" * 12),
-    ("baseline_count", 0, "0"),
+    ("baseline_count", 0, "0"), *(("baseline_count", value, "5") for value in ("5", "5.0", "005", 5.0)),
 ]  # fmt: skip
 
 
@@ -203,7 +203,7 @@ def test_a_request_has_the_token_in_its_header_and_no_cookie(stop: InProcess, si
     sim.faults.add(faults.answer(503, headers={"Set-Cookie": "a=b"}), on="stop")
     assert stop().exit_code == 0
     usual = {"accept": "application/json", "accept-encoding": "identity"}
-    usual |= {"user-agent": f"wallarm-fast-stop-recording/{__version__}"}
+    usual |= {"user-agent": f"wallarm-fast/{__version__}"}
     for request in sim.requests:
         assert request.headers.items() >= usual.items()
         assert [name for name, value in request.headers.items() if TOKEN in value] == ["x-wallarmapi-token"]

@@ -55,9 +55,8 @@ def test_a_refusal_shows_what_the_api_says(start: InProcess, sim: Simulator) -> 
     sim.faults.add(faults.envelope(404, body, http=404), "POST")
     ran = start()
     assert ran.exit_code == 5
-    assert ran.errors == [
-        "new test run: the API refused the request (HTTP 404: error: node not found, value: 15049247)"
-    ]
+    refusal = "the API refused the request (HTTP 404: error: node not found, value: 15049247)"
+    assert ran.errors == [f"new test run: {refusal}; check api_host"]
 
 
 def test_a_refusal_that_echoes_the_token_is_shown_without_it(start: InProcess, sim: Simulator) -> None:

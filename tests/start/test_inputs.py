@@ -55,10 +55,10 @@ def test_what_means_something_else_is_not_read(variable: str, start: InProcess, 
 INACTIVITY = "inactivity_timeout (START_RECORDING_INACTIVITY_TIMEOUT): must be a whole number, 300 to 86400"
 BAD_INPUT = {
     "WALLARM_API_TOKEN=": "token (WALLARM_API_TOKEN): is required",
-    "TEST_RUN_RPS=1001": "rps (TEST_RUN_RPS): must be a whole number, 1 to 1000, not '1001'",
-    "TEST_RUN_RPS=-1": "rps (TEST_RUN_RPS): must be a whole number, 1 to 1000, not '-1'",
+    "TEST_RUN_RPS=1001": "rps (TEST_RUN_RPS): must be a whole number, 0 to 1000, not '1001'",
+    "TEST_RUN_RPS=-1": "rps (TEST_RUN_RPS): must be a whole number, 0 to 1000, not '-1'",
     "TEST_RUN_RPS_PER_BASELINE=501": (
-        "rps_per_baseline (TEST_RUN_RPS_PER_BASELINE): must be a whole number, 1 to 500, not '501'"
+        "rps_per_baseline (TEST_RUN_RPS_PER_BASELINE): must be a whole number, 0 to 500, not '501'"
     ),
     "TEST_RUN_POLICY_ID=a/b": "policy_id (TEST_RUN_POLICY_ID): is not an id",
     "TEST_RUN_STOP_ON_FIRST_FAIL=2": "stop_on_first_fail (TEST_RUN_STOP_ON_FIRST_FAIL): must be true or",
@@ -68,7 +68,7 @@ BAD_INPUT = {
     "START_RECORDING_INACTIVITY_TIMEOUT=299": f"{INACTIVITY}, not '299'",
     "START_RECORDING_INACTIVITY_TIMEOUT=86401": f"{INACTIVITY}, not '86401'",
     "START_RECORDING_INACTIVITY_TIMEOUT=0": f"{INACTIVITY}, not '0'",
-    "START_RECORDING_TIMEOUT=0": "timeout (START_RECORDING_TIMEOUT): must be more than 0",
+    "START_RECORDING_TIMEOUT=0": "timeout (START_RECORDING_TIMEOUT): must be a number of seconds, more than",
     f"TEST_RUN_NAME=x{TOKEN}": "name (TEST_RUN_NAME): contains the token",
     f"TEST_RECORD_NAME=x{TOKEN}": "test_record_name (TEST_RECORD_NAME): contains the token",
     "TEST_RECORD_NAME=caf\udce9": "test_record_name (TEST_RECORD_NAME): is not UTF-8 text",

@@ -8,6 +8,7 @@ import pytest
 
 from tests.harness import InProcess, Ran, assert_no_token
 from tests.tools.simulator import Exchange, Simulator, faults
+from wallarm_fast.api.connection import CLOUDS, Cloud
 from wallarm_fast.errors import AbortedError
 from wallarm_fast.start.report import StartReport, StartResult
 
@@ -105,12 +106,20 @@ def test_stdout_gets_every_name_if_nothing_was_created(start: InProcess, sim: Si
     assert start().stdout == "TEST_RUN_ID=\nSTART_RECORDING_STATUS=refused\nTEST_RUN_URL=\n"
 
 
-def test_the_address_of_the_run_is_an_output() -> None:
-    url = "https://us1.my.wallarm.com/testing/testruns/5081"
-    outputs = StartReport(results=[StartResult(test_run_id="5081", url=url)]).make_outputs(())
-    assert outputs.values == {"test_run_id": "5081", "status": "ready", "url": url}
-    assert outputs.variables["TEST_RUN_URL"] == url
-    assert outputs.links == {"Test run 5081": url}
+def test_the_address_of_the_run_is_an_output_before_and_after_the_wait(
+    start: InProcess, at_first_poll: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CLOUDS, "us", Cloud("127.0.0.1", "https://portal.example"))
+    texts = at_first_poll(start.github_output.read_text)
+    url = "https://portal.example/testing/testruns/5081"
+    assert start("github").outputs == {"test_run_id": "5081", "status": "ready", "url": url}
+    assert heredocs("url", url).search(texts[0])
+
+
+def test_the_log_ends_with_the_address_of_the_run(start: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CLOUDS, "us", Cloud("127.0.0.1", "https://portal.example"))
+    last = "test run 5081: recording; https://portal.example/testing/testruns/5081"
+    assert start().stderr.splitlines()[-1] == last
 
 
 def test_the_summary_has_the_run_with_its_address() -> None:

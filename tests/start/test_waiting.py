@@ -41,6 +41,7 @@ def test_the_step_waits_until_the_node_is_ready(start: InProcess, sim: Simulator
     assert ran.errors == []
     assert sim.calls == [CREATE, POLL, POLL, POLL]
     assert start.clock.slept == [2, 2, 2]
+    assert "test run 5081: created; waiting until the FAST node is ready\n" in ran.stdout
 
 
 def test_polls_are_rarer_after_30_seconds_and_the_last_one_is_just_before_the_deadline(
@@ -108,6 +109,15 @@ def test_the_node_counts_10_seconds_after_the_create_where_the_api_tells_nothing
     assert start.clock.slept == [2] * 5
     known = "neither ready_for_recording nor node_active"
     assert f"warning: test run 5081: the API returned {known}; {ASSUMED}" in ran.stderr
+
+
+def test_a_node_that_was_inactive_stays_so_until_the_api_says_otherwise(
+    start: InProcess, silent: Simulator
+) -> None:
+    plan(silent, INACTIVE, UNKNOWN, run=5081)
+    ran = start(START_RECORDING_TIMEOUT="60")
+    assert ran.exit_code == 13
+    assert "no container of the FAST node runs with this token" in ran.errors[0]
 
 
 def test_null_is_as_good_as_absent(start: InProcess, sim: Simulator) -> None:

@@ -147,7 +147,8 @@ def test_a_run_has_a_link_in_a_portal_that_is_known() -> None:
 
 HTTP = f"api_host: http:// would send the token unencrypted; use https://, or accept it with {USE_SSL}=false"
 ELSEWHERE = "gw/x 10.0.0.1 [2001:db8::1]:80 localhost.gw mylocalhost 127.0.0.1.gw 0.0.0.0 128.0.0.1".split()
-TOO_LONG = "quiet_period: must be shorter than timeout, or no time would be left to stop"
+TOO_LONG = "quiet_period: must be shorter than timeout"
+TIMEOUT = "timeout: must be a number of seconds, more than 0 and at most 86400, not"
 NO_TOKEN = "token: is required; pass the input token, or set WALLARM_API_TOKEN or WALLARM_API_TOKEN_FILE (is"
 FILE = "WALLARM_API_TOKEN= WALLARM_API_TOKEN_FILE="
 # How messages begin, without the name of the variable.
@@ -158,9 +159,12 @@ PROBLEMS = {
     HTTP: [*(f"api_host=http://{host}" for host in ELSEWHERE), "api_host=http://gw use_ssl=1"],
     f"{USE_SSL}: must be true or false, not 'maybe'": ["use_ssl=maybe", "use_ssl=maybe api_host=http://gw"],
     "cloud_region: must be us or eu, not 'uk'": ["cloud_region=uk", "cloud_region=uk api_host=gw"],
-    "timeout: must be more than 0": ["timeout=0", "timeout=0.0 quiet_period=1"],
-    TOO_LONG: ["timeout=9.5 quiet_period=9.5", "quiet_period=120.000001", "timeout=86400 quiet_period=86400"],
-    "timeout: must be a number of seconds, 0 to 86400, not '2m'": ["timeout=2m quiet_period=86400"],
+    f"{TIMEOUT} '0'": ["timeout=0"],
+    f"{TIMEOUT} '0.0'": ["timeout=0.0 quiet_period=1"],
+    f"{TIMEOUT} '2m'": ["timeout=2m quiet_period=86400"],
+    f"{TOO_LONG} (9.5 s), or no time would be left to stop": ["timeout=9.5 quiet_period=9.5"],
+    f"{TOO_LONG} (120 s)": ["quiet_period=120.000001"],
+    f"{TOO_LONG} (86400 s)": ["timeout=86400 quiet_period=86400"],
     "quiet_period: must be a number of seconds, 0 to 86400, not '-1'": ["timeout=0.1 quiet_period=-1"],
     "GITHUB_OUTPUT: is not set, so the outputs would be lost": ["GITHUB_ACTIONS=true"],
     "GITHUB_OUTPUT: '.' cannot be written: Is a directory": ["GITHUB_ACTIONS=true GITHUB_OUTPUT=."],

@@ -123,6 +123,9 @@ NOT_NEW = {
     "the run that was waited for": {"id": 5080, "test_record_id": 9058},
     "another record": {"id": 5081, "test_record_id": 9059},
     "an odd record": {"id": 5081, "test_record_id": "../x"},
+    "a record in words": {"id": 5081, "test_record_id": "other record"},
+    "a record that is no whole number": {"id": 5081, "test_record_id": 9058.0},
+    "a record that is an object": {"id": 5081, "test_record_id": {"id": 9058}},
 }
 
 
@@ -138,6 +141,18 @@ def test_a_copy_must_be_a_new_run_of_the_record(
     unusable, not_copied = ran.errors
     assert unusable.endswith("; a copy may be running, look in the portal before you try again")
     assert not_copied == "test record 9059: not copied, because of the error before it"
+
+
+def test_a_copy_must_not_be_the_recorded_run_that_is_not_waited_for(
+    copying: InProcess, sim: Simulator
+) -> None:
+    plan(sim, TESTED)
+    sim.faults.add(faults.envelope(200, {"id": 5080}), "POST")
+    ran = copying("github", TEST_RUN_ID="5080", FAST_VERDICT_WAIT_FOR_IDLE="false")
+    assert ran.exit_code == 5
+    assert sim.calls == [CREATE]
+    (error,) = ran.errors
+    assert error.endswith("; a copy may be running, look in the portal before you try again")
 
 
 def test_a_second_copy_must_not_be_the_first(copying: InProcess, sim: Simulator) -> None:
@@ -260,9 +275,10 @@ BAD_INPUT = {
     "FAST_VERDICT_COPY=maybe": "copy (FAST_VERDICT_COPY): must be true or false",
     "FAST_VERDICT_MIN_THREAT=0": f"{MIN_THREAT} '0'",
     "FAST_VERDICT_MIN_THREAT=101": f"{MIN_THREAT} '101'",
-    "FAST_VERDICT_TIMEOUT=0": "timeout (FAST_VERDICT_TIMEOUT): must be more than 0",
+    "FAST_VERDICT_TIMEOUT=0": "timeout (FAST_VERDICT_TIMEOUT): must be a number of seconds, more than 0",
     "FAST_VERDICT_JUNIT_FILE=/no/such": "junit_file (FAST_VERDICT_JUNIT_FILE): '/no/such' cannot",
-    f"{COPY} TEST_RUN_RPS=1001": "rps (TEST_RUN_RPS): must be a whole number, 1 to 1000, not '1001'",
+    f"{COPY} TEST_RUN_ID=null FAST_VERDICT_WAIT_FOR_IDLE=false": "test_run_id (TEST_RUN_ID): is required",
+    f"{COPY} TEST_RUN_RPS=1001": "rps (TEST_RUN_RPS): must be a whole number, 0 to 1000, not '1001'",
     f"{COPY} TEST_RUN_NAME=x{TOKEN}": "name (TEST_RUN_NAME): contains the token",
     f"{COPY} TEST_RUN_NAME=caf\udce9": "name (TEST_RUN_NAME): is not UTF-8 text",
     f"{COPY} TEST_RUN_POLICY_ID={'1' * 5000}": "policy_id (TEST_RUN_POLICY_ID): is not an id",

@@ -61,6 +61,10 @@ CASES = {
         rules(omit_in_get=[f"baseline_check_{kind}_count" for kind in ("passed", "fail")]),
         says="::warning::test run 5080: the API did not return how many baselines were tested",
     ),
+    "the run passed, and a count in the response is not a whole number": Case(
+        show(baseline_check_fail_count="many"),
+        says="not a whole number in the response: baseline_check_fail_count",
+    ),
     "no FAST node is active for a minute": Case(
         show(node_active=False), rules(test_seconds=300), says="no FAST node is active"
     ),

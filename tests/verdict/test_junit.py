@@ -1,8 +1,11 @@
 """The verdict as JUnit XML: names that stay from pipeline to pipeline, times, and what readers make of it."""
 
+import sys
+from types import FrameType
 from xml.etree import ElementTree as ET
 
 import junitparser
+import pytest
 
 from tests.harness import InProcess
 from tests.plans import FAILED, GOING, INFO, TESTED, XSS, plan
@@ -95,6 +98,39 @@ def test_vulnerabilities_of_the_same_name_are_told_apart(verdict: InProcess, sim
     ]
 
 
+def calls_for(results: list[VerdictResult]) -> int:
+    """Return how many calls it takes to make the file of these results."""
+    calls = 0
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    report, before = VerdictReport(results=results), sys.getprofile()
+    sys.setprofile(count)
+    try:
+        report.files(())["junit_file"]()
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+def test_the_work_grows_with_the_number_of_equal_vulnerabilities_and_not_with_its_square() -> None:
+    few, many = (
+        calls_for([VerdictResult(test_run_id="5080", latest=TestRun(vulnerabilities=found))])
+        for found in ((Vulnerability("7", 70, "xss", "XSS"),) * number for number in (100, 400))
+    )
+    assert many < 5 * few
+
+
+def test_the_work_grows_with_the_number_of_runs_of_a_record_and_not_with_its_square() -> None:
+    few, many = (
+        calls_for([VerdictResult(test_run_id=str(run), test_record_id="9058") for run in range(number)])
+        for number in (100, 400)
+    )
+    assert many < 5 * few
+
+
 def test_a_failure_says_what_was_found_and_where(verdict: InProcess, sim: Simulator) -> None:
     plan(sim, {**FAILED, "vulns": [XSS]})
     failure = run(verdict)[0][1][0]
@@ -166,6 +202,37 @@ def test_all_vulnerabilities_that_fail_the_step_are_in_the_file(verdict: InProce
         plan(sim, {**FAILED, "vulns": vulns}, run=run_id)
     root = run(verdict, TEST_RUN_ID="5080 5081 5082")
     assert [suite.attrib["failures"] for suite in root] == ["401", "401", "401"]
+
+
+@pytest.mark.parametrize(("min_threat", "kind"), [(20, "failure"), (21, "skipped")])
+def test_a_case_stands_for_the_vulnerabilities_that_are_left_out(min_threat: int, kind: str) -> None:
+    vulns = [XSS, *[INFO] * 10_004]
+    result = VerdictResult(
+        test_run_id="5080", latest=TestRun.parse({"vulns": vulns}, "token"), min_threat=min_threat
+    )
+    root = ET.fromstring(VerdictReport(results=[result]).files(())["junit_file"]())
+    *listed, last = root[0]
+    assert len(listed) == 10_001
+    assert last.attrib["name"] == "more vulnerabilities"
+    assert [(outcome.tag, outcome.attrib["message"]) for outcome in last] == [
+        (kind, "5 more vulnerabilities, not listed here")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [(0, [("0", "9901"), ("100", "0"), ("0", "0")]), (9950, [("0", "1"), ("100", "0"), ("9950", "0")])],
+)
+def test_vulnerabilities_that_fail_the_step_are_never_left_out(
+    more: int, expected: list[tuple[str, str]]
+) -> None:
+    results = [
+        VerdictResult(test_run_id="5080", latest=TestRun.parse({"vulns": vulns}, "token"), min_threat=50)
+        for vulns in ([INFO] * 10_000, [XSS] * 100, [XSS] * more)
+    ]
+    root = ET.fromstring(VerdictReport(results=results).files(())["junit_file"]())
+    counts = [(suite.attrib["failures"], suite.attrib["skipped"]) for suite in root]
+    assert counts == expected
 
 
 def test_a_file_of_more_than_500_runs_is_not_all_green() -> None:

@@ -105,7 +105,7 @@ def test_hostile_text_stays_data_in_every_report(number: int, verdict: InProcess
         ({"id": 1}, "1", 1, 1, "1 vulnerability found"),
         ([None, 5, "x", [], {}], "5", 5, 5, "5 vulnerabilities found"),
         ([{"threat": 0}, {"threat": True}], "2", 2, 2, "2 vulnerabilities found"),
-        ([{}] * 100_000, "100000", 500, 10_000, "100000 vulnerabilities found"),
+        ([{}] * 100_000, "100000", 500, 10_001, "100000 vulnerabilities found"),
     ],
     ids=["object", "mixed", "threats", "many"],
 )

@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 
 from tests.harness import InProcess
-from tests.plans import FAILED, GOING, XSS, plan
+from tests.plans import FAILED, GOING, INFO, XSS, plan
 from tests.tools.simulator import Simulator, faults
 from wallarm_fast.api.test_run import TestRun, Vulnerability
 from wallarm_fast.verdict.report import VerdictReport, VerdictResult
@@ -90,10 +90,20 @@ def test_retries_of_50_runs_get_few_lines(verdict: InProcess, sim: Simulator) ->
     assert ran.stderr.count("; retrying in ") <= 2 * 50
 
 
-def test_equal_vulnerabilities_take_the_memory_of_one() -> None:
-    run = TestRun.parse({"vulns": [{}] * 300 + [XSS] * 300}, "token")
-    assert len(run.vulnerabilities) == 600
-    assert len({id(item) for item in run.vulnerabilities}) == 2
+def test_only_the_worst_10000_vulnerabilities_of_a_run_are_kept_and_all_are_counted() -> None:
+    run = TestRun.parse({"vulns": [INFO] * 10_000 + [XSS, 0, XSS, {**INFO, "threat": 19}]}, "token")
+    assert [item.threat for item in run.vulnerabilities] == [None, 70, 70, *[20] * 9_997]
+    assert run.left_out == {20: 3, 19: 1}
+    assert run.vulnerability_count == 10_004
+
+
+def test_vulnerabilities_that_are_not_kept_are_in_the_verdict(verdict: InProcess, sim: Simulator) -> None:
+    plan(sim, {**FAILED, "vulns": [{"threat": 20}] * 11_000 + [{"threat": 70}] * 12_000})
+    ran = verdict("github", FAST_VERDICT_MIN_THREAT="50")
+    assert ran.exit_code == 9
+    assert "12000 vulnerabilities of threat 50 or more (23000 in all): " in ran.errors[0]
+    assert ran.outputs["vulnerability_count"] == "23000"
+    assert "\n23000 vulnerabilities, 22500 of which are left out here and in the outputs:\n" in ran.summary
 
 
 def test_20_large_responses_are_parsed_a_few_at_a_time(verdict: InProcess, sim: Simulator) -> None:

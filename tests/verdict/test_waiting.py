@@ -51,6 +51,12 @@ def test_a_line_of_progress_comes_every_30_seconds(verdict: InProcess, sim: Simu
     assert sum(verdict.clock.slept) == 92
 
 
+def test_progress_says_what_is_unknown(verdict: InProcess, sim: Simulator) -> None:
+    plan(sim, {"state": None, "baseline_count": None}, TESTED)
+    line = "test run 5080: state unknown, ? of ? baselines checked, no vulnerabilities"
+    assert line in verdict().stderr.splitlines()
+
+
 INACTIVE = "warning: test run 5080: no FAST node is active"
 
 
@@ -184,14 +190,42 @@ def test_a_run_that_tested_everything_gets_no_warning(verdict: InProcess, sim: S
     assert "warning" not in verdict("github").stdout
 
 
+COUNTS = ["baseline_count", *(f"baseline_check_{kind}_count" for kind in ("passed", "fail", "tech_fail"))]
+
+
+@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("count", [True, [1], {}, "", "many", -1, 2.5, 10**12])
+def test_a_run_with_a_count_that_is_no_whole_number_does_not_pass(
+    count: object, name: str, verdict: InProcess, sim: Simulator
+) -> None:
+    plan(sim, {**TESTED, name: count})
+    ran = verdict("github")
+    assert ran.exit_code == 5
+    assert ran.status == "refused"
+    (error,) = ran.errors
+    assert (
+        error
+        == f"test run 5080: not a whole number in the response: {name}; look at the test run in the portal"
+    )
+
+
+def test_vulnerabilities_are_reported_whatever_the_counts_are(verdict: InProcess, sim: Simulator) -> None:
+    plan(sim, {**TESTED, "vulns": [XSS], "baseline_check_fail_count": "many"})
+    assert verdict().exit_code == 9
+
+
 UNTESTED: View = {**TESTED, "baseline_check_passed_count": 0}
 # What the API says, min_threat, and words of the error.
 VULNERABLE: list[tuple[View, str, str]] = [
     ({**FAILED, "vulns": [INFO, XSS]}, "1", "2 vulnerabilities found: Cross-site scripting (threat 70), "),
     ({**FAILED, "vulns": [INFO, XSS]}, "50", "1 vulnerability of threat 50 or more (2 in all): Cross-"),
+    ({**FAILED, "vulns": [XSS]}, "70", "1 vulnerability found"),
     ({**FAILED, "vulns": [{"code": "xss"}]}, "100", "1 vulnerability found: xss (threat unknown)"),
     ({**FAILED, "vulns": []}, "100", "the API returned no vulnerabilities"),
-    ({**TESTED, "baseline_check_fail_count": 1}, "1", "the API returned no vulnerabilities"),
+    *(
+        ({**TESTED, "baseline_check_fail_count": count}, "1", "the API returned no vulnerabilities")
+        for count in (1, 3.0, "3", "3.0")
+    ),
     ({**TESTED, "vulns": "many"}, "1", "1 vulnerability found: unknown (threat unknown)"),
     ({**TESTED, "vulns": {"1": XSS}}, "1", "1 vulnerability found: Cross-site scripting (threat 70)"),
     ({**TESTED, "vulns": [XSS]}, "1", "1 vulnerability found"),
@@ -213,7 +247,12 @@ def test_vulnerabilities_fail_the_step(
 
 NOT_TESTED: list[tuple[View, str]] = [
     ({**UNTESTED, "baseline_count": 0}, "nothing was tested (no baselines, 0 failed technically)"),
-    ({**UNTESTED, "baseline_check_tech_fail_count": 5}, "(5 baselines, 5 failed technically)"),
+    ({**dict.fromkeys(UNTESTED, "0"), "state": "passed"}, "nothing was tested (5 baselines, 0 failed"),
+    ({**dict.fromkeys(UNTESTED, 0.0), "state": "passed"}, "nothing was tested (5 baselines, 0 failed"),
+    *(
+        ({**UNTESTED, "baseline_check_tech_fail_count": count}, "(5 baselines, 5 failed technically)")
+        for count in (5, 5.0, "5")
+    ),
     ({**TESTED, "baseline_check_tech_fail_count": 5}, "(5 baselines, 5 failed technically)"),
     ({"state": "passed", "baseline_count": 0}, "nothing was tested (no baselines"),
     ({"state": "passed", "baseline_check_passed_count": 0}, "nothing was tested"),

@@ -18,14 +18,14 @@ from wallarm_fast.api.retry import TransientError
 from wallarm_fast.api.test_run import TestRun
 from wallarm_fast.api.transport import Transport
 from wallarm_fast.clock import Deadline
-from wallarm_fast.errors import DeadlineError, InputError, RefusedError
+from wallarm_fast.errors import DeadlineError, RefusedError
 
 MAX_CONNECTIONS = 64
 MAX_REQUEST_SECONDS = 30.0
 TOKEN_HEADER = "X-WallarmAPI-Token"  # noqa: S105 - a name, not a token
 # A parsed response takes many times the memory of its text.
 _MAX_PARSED_AT_ONCE = 2
-# How long after the deadline parsing may begin, in seconds.
+# How long a response may wait beyond the deadline, in seconds. A process that was paused may be long past it.
 _PARSING_GRACE = 0.5
 _log = logging.getLogger(__name__)
 
@@ -45,23 +45,17 @@ class WallarmClient:
         self._turns = threading.Semaphore(MAX_CONNECTIONS)
         self._parsers = threading.Semaphore(_MAX_PARSED_AT_ONCE)
         transport = Transport(_make_trust(connection), connection.proxy, deadline.clock, MAX_CONNECTIONS)
-        try:
-            self._http = httpx.Client(
-                base_url=connection.base_url,
-                transport=transport,
-                headers={
-                    TOKEN_HEADER: connection.token,
-                    "Accept": "application/json",
-                    "Accept-Encoding": "identity",
-                    "Connection": "close",
-                    "User-Agent": f"wallarm-fast-stop-recording/{__version__}",
-                },
-            )
-            self._http.base_url.host  # noqa: B018 - decoding an international name may fail
-        except UnicodeError:
-            raise InputError(
-                "api_host (WALLARM_API_HOST): is not a valid international domain name (xn--...)"
-            ) from None
+        self._http = httpx.Client(
+            base_url=connection.base_url,
+            transport=transport,
+            headers={
+                TOKEN_HEADER: connection.token,
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                "Connection": "close",
+                "User-Agent": f"wallarm-fast/{__version__}",
+            },
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -112,7 +106,7 @@ class WallarmClient:
             raise connection_failure(error, self.connection) from None
         seconds = clock.monotonic() - started
         _log.debug("%s %s -> %d in %.3f s", method, path, response.status_code, seconds)
-        with _turn(self._parsers, self.deadline.later(_PARSING_GRACE)):
+        with _turn(self._parsers, self.deadline.remaining() + _PARSING_GRACE):
             try:
                 envelope = Envelope.parse(response.content)
             except ValueError:
@@ -131,7 +125,7 @@ class WallarmClient:
         fetch the run.
         """
         # Waiting here and not in the pool, whose time for it grows with the square of the requests that wait.
-        with _turn(self._turns, self.deadline):
+        with _turn(self._turns, self.deadline.remaining()):
             left = self.deadline.remaining()
             if not left:
                 raise _no_time()
@@ -140,9 +134,9 @@ class WallarmClient:
 
 
 @contextmanager
-def _turn(turns: threading.Semaphore, until: Deadline) -> Iterator[None]:
-    """Wait for a turn; raises DeadlineError if none comes until then."""
-    if not turns.acquire(timeout=until.remaining()):
+def _turn(turns: threading.Semaphore, seconds: float) -> Iterator[None]:
+    """Wait for a turn, for so many seconds; raises DeadlineError if none comes."""
+    if not turns.acquire(timeout=seconds):
         raise _no_time()
     try:
         yield

@@ -79,7 +79,7 @@ def connection_failure(error: httpx.TransportError, connection: Connection) -> S
 def response_failure(
     response: httpx.Response, envelope: Envelope | None, connection: Connection, now: float, resource: str
 ) -> StepError | TransientError | None:
-    """Return the error that a response amounts to, or None if it is a good one.
+    """Return the error that a response stands for, or None if it is a good one.
 
     `envelope` is None if the response could not be parsed; its status counts like that of HTTP. `now` is the
     time in seconds since the epoch. A 404 says that the `resource` was not found, if there is one.
@@ -137,14 +137,15 @@ def _refusal(code: int, detail: str, connection: Connection, resource: str) -> S
             f"cloud_region ({', '.join(CLOUDS)}) or api_host is that of its cloud"
         )
     if code == HTTPStatus.NOT_FOUND and resource:
-        error = RecordNotFoundError if resource == "test record" else NotFoundError
-        return error(f"{resource} not found at {connection.route} ({detail})").hint(
+        missing = RecordNotFoundError if resource == "test record" else NotFoundError
+        return missing(f"{resource} not found at {connection.route} ({detail})").hint(
             f"check {resource.replace(' ', '_')}_id and cloud_region (or api_host)"
         )
     if code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and connection.proxy:
         return _proxy_refusal(code, connection)
     refused = UnknownCallError if code == HTTPStatus.METHOD_NOT_ALLOWED else RefusedError
-    return refused(f"the API refused the request ({detail})")
+    error = refused(f"the API refused the request ({detail})")
+    return error.hint("check api_host") if code == HTTPStatus.NOT_FOUND else error
 
 
 def _proxy_refusal(status: int, connection: Connection) -> StepError:

@@ -88,8 +88,9 @@ def parse_state(value: object, token: str) -> str | None:
 
 
 def parse_count(value: object) -> int | None:
-    """Return a count, or None if it is not a valid count."""
-    return value if type(value) is int and 0 <= value < _MAX_NUMBER else None
+    """Return a whole number, which may be written as in parse_number, or None if it is not one."""
+    number = parse_number(value)
+    return int(number) if number is not None and number.is_integer() else None
 
 
 def parse_number(value: object) -> float | None:

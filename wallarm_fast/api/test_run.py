@@ -1,8 +1,10 @@
 """What a response says about a test run. It may be hostile, as in `responses`."""
 
+import heapq
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from wallarm_fast.api.responses import (
@@ -16,6 +18,8 @@ from wallarm_fast.api.responses import (
 from wallarm_fast.api.retry import TransientError
 from wallarm_fast.errors import RefusedError
 
+# A response may have 500,000; those of every run are kept.
+MAX_VULNERABILITIES = 10_000
 _FINAL_STATES = {"passed", "failed", "interrupted"}
 _MAX_TEXT = 100
 _MAX_THREAT = 100
@@ -41,10 +45,9 @@ class Vulnerability:
     def parse(cls, item: object, token: str) -> Self:
         """Take what is usable from an item of the list, whatever that is."""
         values = item if isinstance(item, dict) else {}
-        threat = parse_number(values.get("threat"))
         return cls(
             id=parse_id(values.get("id"), token),
-            threat=int(threat) if threat and threat in range(1, _MAX_THREAT + 1) else None,
+            threat=_parse_threat(item),
             code=parse_text(values.get("code"), token, _MAX_TEXT),
             type=parse_text(values.get("type"), token, _MAX_TEXT),
         )
@@ -65,9 +68,11 @@ class Counts:
 class TestRun:
     """The state of a test run; None for what is unknown.
 
-    `unusable_record_id`: there is a test_record_id, but it is not an id or contains the token. `seconds_left`
-    is an estimate, `seconds` what the tests took. Of the `vulnerabilities`, those of unknown threat come
-    first, then the worst.
+    `unusable_record_id`: there is a test_record_id, but it is not an id or contains the token;
+    `unusable_counts`: the names in the response of counts that are there, but are not whole numbers.
+    `seconds_left` is an estimate, `seconds` what the tests took. Of the `vulnerabilities`, those of unknown
+    threat come first, then the worst; of those beyond MAX_VULNERABILITIES there is only `left_out`, their
+    numbers by threat.
     """
 
     __test__ = False  # pytest takes the name for a class of tests
@@ -80,7 +85,9 @@ class TestRun:
     node_active: bool | None = None
     ready_for_recording: bool | None = None
     counts: Counts = Counts()
+    unusable_counts: tuple[str, ...] = ()
     vulnerabilities: tuple[Vulnerability, ...] = ()
+    left_out: Mapping[int | None, int] = field(default_factory=dict)
     seconds_left: float | None = None
     seconds: float | None = None
 
@@ -99,10 +106,10 @@ class TestRun:
             raise TransientError(RefusedError, "recording is neither true nor false in the response")
         record_id = None if run.get("test_record_id") == "" else run.get("test_record_id")
         usable_id = parse_id(record_id, token)
-        found = (Vulnerability.parse(item, token) for item in _items(run.get("vulns")))
-        # Equal ones share an instance: there may be 300,000 in a response.
-        known: dict[Vulnerability, Vulnerability] = {}
-        vulnerabilities = [known.setdefault(item, item) for item in found]
+        counts = {name: parse_count(run.get(key)) for name, key in _COUNTS.items()}
+        items = _items(run.get("vulns"))
+        worst = heapq.nlargest(MAX_VULNERABILITIES, items, lambda item: _parse_threat(item) or math.inf)
+        vulnerabilities = tuple(Vulnerability.parse(item, token) for item in worst)
         return cls(
             id=run_id,
             recording=parse_flag(recording),
@@ -111,8 +118,12 @@ class TestRun:
             state=parse_state(run.get("state"), token),
             node_active=parse_flag(run.get("node_active")),
             ready_for_recording=parse_flag(run.get("ready_for_recording")),
-            counts=Counts(**{name: parse_count(run.get(key)) for name, key in _COUNTS.items()}),
-            vulnerabilities=tuple(sorted(vulnerabilities, key=lambda item: -(item.threat or math.inf))),
+            counts=Counts(**counts),
+            unusable_counts=tuple(
+                key for name, key in _COUNTS.items() if counts[name] is None and run.get(key) is not None
+            ),
+            vulnerabilities=vulnerabilities,
+            left_out=Counter(map(_parse_threat, items)) - Counter(found.threat for found in vulnerabilities),
             seconds_left=parse_number(run.get("estimated_time_to_completion")),
             seconds=_duration(run),
         )
@@ -127,13 +138,18 @@ class TestRun:
         """The number of baselines recorded."""
         return self.counts.baseline_count
 
+    @property
+    def vulnerability_count(self) -> int:
+        """The number of vulnerabilities, including those that are left out."""
+        return len(self.vulnerabilities) + sum(self.left_out.values())
+
     def without_count(self) -> Self:
         """Return this run without what may have changed by a stop."""
         return replace(self, counts=replace(self.counts, baseline_count=None), unusable_record_id=None)
 
     def updated(self, newer: Self) -> Self:
         """Return this run with everything that is known from a newer response."""
-        known = {field.name: getattr(newer, field.name) for field in fields(newer) if field.name != "counts"}
+        known = {name: value for name, value in vars(newer).items() if name != "counts"}
         counts = {name: value for name, value in vars(newer.counts).items() if value is not None}
         return replace(
             self,
@@ -145,11 +161,16 @@ class TestRun:
 NOTHING_KNOWN = TestRun()
 
 
-def _items(value: object) -> Iterable[object]:
+def _items(value: object) -> Collection[object]:
     """Return the items of a list. Anything else that is not empty is an item: it must not pass for none."""
     if isinstance(value, list | dict):
         return value.values() if isinstance(value, dict) else value
     return [value] if value else []
+
+
+def _parse_threat(item: object) -> int | None:
+    threat = parse_number(item.get("threat")) if isinstance(item, dict) else None
+    return int(threat) if threat and threat in range(1, _MAX_THREAT + 1) else None
 
 
 def _duration(run: Mapping[str, object]) -> float | None:

@@ -19,6 +19,10 @@ def parse_base_url(text: str) -> SplitResult:
         try:
             url = urlsplit(text if "://" in text else f"https://{text}")
             port = url.port
+            if (url.hostname or "").startswith("xn--"):
+                import idna  # noqa: PLC0415 - rarely needed
+
+                idna.decode(url.hostname or "")  # as the HTTP library does
         except ValueError:
             url = None
     if url is None or url.scheme not in ("http", "https") or not _URL_PATH.fullmatch(url.path):

@@ -8,7 +8,7 @@ from wallarm_fast.inputs.table import Input, read_input
 from wallarm_fast.platforms.detection import Platform
 from wallarm_fast.platforms.files import identify_file, prepare_file
 
-# Without these the step does its work all the same, unless it is what it is for.
+# A step works without these, except one whose purpose is to set variables: that needs GITHUB_ENV.
 _OPTIONAL = {"GITHUB_STEP_SUMMARY", "GITHUB_ENV"}
 
 

@@ -122,10 +122,10 @@ def parse_seconds(text: str) -> float:
 
 
 def parse_timeout(text: str) -> float:
-    """Parse a number of seconds that is more than 0."""
-    if not (seconds := parse_seconds(text)):
-        raise ValueError("must be more than 0")
-    return seconds
+    """Parse a number of seconds that is more than 0, at most a day."""
+    if not _SECONDS.fullmatch(text) or not 0 < float(text) <= _DAY:
+        raise ValueError(f"must be a number of seconds, more than 0 and at most {_DAY}, not {quote(text)}")
+    return float(text)
 
 
 def parse_whole_number(text: str, least: int = 0, most: int | None = None) -> int:
@@ -136,11 +136,9 @@ def parse_whole_number(text: str, least: int = 0, most: int | None = None) -> in
     return int(text)
 
 
-def parse_limit(text: str, most: int, least: int = 1) -> int | None:
-    """Parse a whole number in these limits; 0 is None, the default."""
-    if _WHOLE_NUMBER.fullmatch(text) and not int(text):
-        return None
-    return parse_whole_number(text, least, most)
+def parse_limit(text: str, most: int) -> int | None:
+    """Parse a whole number up to the limit; 0 is None, the default."""
+    return parse_whole_number(text, most=most) or None
 
 
 def parse_boolean(text: str) -> bool:

@@ -105,9 +105,10 @@ class Report(ABC, Generic[_R]):
 
     def make_outputs(self, secrets: Collection[str]) -> StepOutputs:
         """Return every output, without the secrets."""
-        values = {**self.values(secrets), "status": self.status}
+        found = {**self.values(secrets), "status": self.status}
         if "results" in self.outputs:
-            values["results"] = to_json(self._results(secrets))
+            found["results"] = to_json(self._results(secrets))
+        values = {name: found[name] for name in self.outputs}
         dotenv = self.dotenv(values)
         return StepOutputs(
             values=values,

@@ -3,7 +3,7 @@
 from wallarm_fast.api.test_run import TestRun
 from wallarm_fast.start.errors import NotReadyError
 
-# How long an API without ready_for_recording is trusted to need.
+# If the API does not say when the node is ready, it is assumed to be ready after so many seconds.
 _GUESS = 10.0
 _START_NODE = "docker run --env WALLARM_API_TOKEN --env WALLARM_API_HOST --publish 8080:8080 wallarm/fast"
 

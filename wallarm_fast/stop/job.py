@@ -54,8 +54,10 @@ class StopJob:
         )
 
     def _check_baselines(self) -> Iterator[float]:
-        """Compare the number of baselines with min_baselines."""
+        """Compare the number of baselines with min_baselines; warn of a record that may lack some."""
         wanted = self._settings.min_baselines
+        if self._recording.latest.state == "interrupted":
+            self._recording.log.warning("the test run was aborted; its test record may be incomplete")
         if wanted and self._recording.latest.baseline_count is None:
             with suppress(StepError):
                 yield from self._recording.fetch_with_retries()

@@ -84,7 +84,10 @@ def read_settings(reader: InputReader) -> StopSettings:
         dry_run=reader.read("dry_run", parsers.parse_boolean, fallback=False),
     )
     if settings.quiet_period >= settings.timeout:
-        reader.reject("quiet_period", "must be shorter than timeout, or no time would be left to stop")
+        reader.reject(
+            "quiet_period",
+            f"must be shorter than timeout ({settings.timeout:g} s), or no time would be left to stop",
+        )
     elif settings.quiet_period > (longest := settings.timeout - min(STOP_RESERVE, settings.timeout / 2)):
         reader.warn(
             f"quiet_period ({settings.quiet_period:g} s) is too close to timeout ({settings.timeout:g} s); "

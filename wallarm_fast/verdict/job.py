@@ -1,6 +1,6 @@
 """What is waited for at the same time, and what is copied one after the other."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from wallarm_fast.errors import (
     AbortedError,
@@ -22,7 +22,7 @@ class WaitJob:
         self._min_threat = min_threat
 
     def run(self) -> Iterator[float]:
-        """Wait for the end; raises the StepError that it amounts to."""
+        """Wait for the end; raises the StepError that it stands for."""
         yield from wait_until_ended(self._tested)
         check_verdict(self._tested.latest, self._min_threat, self._tested.log)
 
@@ -34,13 +34,20 @@ class WaitJob:
 class CopyJob:
     """Creates the copies and waits for each, one after the other: a FAST node has one run at a time.
 
-    `before` are runs that a copy would abort, so they must have ended.
+    `before` are runs that a copy would abort, so they must have ended. `known_ids` are those of runs that are
+    older than the copies.
     """
 
-    def __init__(self, copies: Sequence[TestedRun], before: Sequence[TestedRun], min_threat: int) -> None:
+    def __init__(
+        self,
+        copies: Sequence[TestedRun],
+        before: Sequence[TestedRun],
+        known_ids: Iterable[str],
+        min_threat: int,
+    ) -> None:
         self._remaining = list(copies)
         self._before = before
-        self._known_ids = {run.test_run_id for run in before}
+        self._known_ids = set(known_ids)
         self._min_threat = min_threat
 
     def run(self) -> Iterator[float]:

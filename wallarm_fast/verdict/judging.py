@@ -1,9 +1,7 @@
-"""What the end of a test run amounts to. In doubt, it is no pass."""
+"""The verdict on a test run that has ended. In doubt, it is no pass."""
 
-from collections.abc import Sequence
-
-from wallarm_fast.api.test_run import Counts, TestRun, Vulnerability
-from wallarm_fast.errors import AbortedError
+from wallarm_fast.api.test_run import Counts, TestRun
+from wallarm_fast.errors import AbortedError, UnusableResponseError
 from wallarm_fast.log import RunLogger
 from wallarm_fast.text import plural
 from wallarm_fast.verdict.errors import NotTestedError, VulnerabilitiesError
@@ -15,13 +13,16 @@ def check_verdict(run: TestRun, min_threat: int, log: RunLogger) -> None:
     """Raise the error that the end of the run stands for, if it is not a clean one; log what is doubtful."""
     if run.state == "interrupted":
         raise AbortedError.of("the run was aborted")
-    failing = [item for item in run.vulnerabilities if fails_step(item, min_threat)]
-    if failing:
-        raise VulnerabilitiesError(_list_vulnerabilities(failing, len(run.vulnerabilities), min_threat))
+    if count_failing(run, min_threat):
+        raise VulnerabilitiesError(_describe_failing(run, min_threat))
     if not run.vulnerabilities and (run.state == "failed" or run.counts.failed_count):
         raise VulnerabilitiesError("the security tests failed, but the API returned no vulnerabilities").hint(
             "look at the test run in the portal"
         )
+    if run.unusable_counts:
+        raise UnusableResponseError(
+            f"not a whole number in the response: {', '.join(run.unusable_counts)}"
+        ).hint("look at the test run in the portal")
     counts = run.counts
     if _nothing_tested(counts):
         raise NotTestedError(
@@ -34,9 +35,15 @@ def check_verdict(run: TestRun, min_threat: int, log: RunLogger) -> None:
         log.warning("%s", untested)
 
 
-def fails_step(vulnerability: Vulnerability, min_threat: int) -> bool:
-    """Tell whether the vulnerability fails the step; one of unknown threat does."""
-    return vulnerability.threat is None or vulnerability.threat >= min_threat
+def fails_step(threat: int | None, min_threat: int) -> bool:
+    """Tell whether a vulnerability of this threat fails the step; one of unknown threat does."""
+    return threat is None or threat >= min_threat
+
+
+def count_failing(run: TestRun, min_threat: int) -> int:
+    """Return the number of vulnerabilities that fail the step."""
+    left_out = sum(number for threat, number in run.left_out.items() if fails_step(threat, min_threat))
+    return left_out + sum(fails_step(item.threat, min_threat) for item in run.vulnerabilities)
 
 
 def describe_untested(counts: Counts) -> str:
@@ -60,13 +67,14 @@ def _nothing_tested(counts: Counts) -> bool:
     return passed == 0 or (passed is None and failed is None and technically > 0)
 
 
-def _list_vulnerabilities(failing: Sequence[Vulnerability], count: int, min_threat: int) -> str:
-    """Say which vulnerabilities were found."""
+def _describe_failing(run: TestRun, min_threat: int) -> str:
+    """Say which vulnerabilities fail the step: they come first."""
+    failing, count = count_failing(run, min_threat), run.vulnerability_count
     names = [
         f"{item.type or item.code or 'unknown'} (threat {item.threat or 'unknown'})"
-        for item in failing[:_MAX_NAMED]
+        for item in run.vulnerabilities[: min(failing, _MAX_NAMED)]
     ]
-    more = ["..."] if len(failing) > _MAX_NAMED else []
-    found = plural(len(failing), "vulnerability")
-    found += " found" if len(failing) == count else f" of threat {min_threat} or more ({count} in all)"
+    more = ["..."] if failing > _MAX_NAMED else []
+    found = plural(failing, "vulnerability")
+    found += " found" if failing == count else f" of threat {min_threat} or more ({count} in all)"
     return f"{found}: {', '.join([*names, *more])}"

@@ -3,14 +3,14 @@
 Readers compare runs by names, so names do not change from pipeline to pipeline.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from xml.etree import ElementTree as ET
 
 from wallarm_fast.api.test_run import Vulnerability
-from wallarm_fast.text import sanitize_line
+from wallarm_fast.text import plural, sanitize_line
 from wallarm_fast.verdict.errors import VulnerabilitiesError
 from wallarm_fast.verdict.judging import fails_step
 from wallarm_fast.verdict.report import VerdictReport, VerdictResult
@@ -21,7 +21,7 @@ _KINDS = {"failure": "failures", "error": "errors", "skipped": "skipped"}
 
 @dataclass(frozen=True)
 class _Case:
-    """A test case: what it amounts to, in a line and in detail, and the seconds it took."""
+    """A test case: its outcome in a line and in detail, and the seconds it took."""
 
     name: str
     kind: Literal["", "failure", "error", "skipped"] = ""
@@ -30,15 +30,33 @@ class _Case:
     seconds: float = 0.0
 
 
+class _Names:
+    """Names that are each given out once: one that is taken gets a number, from 2 on, in this form."""
+
+    def __init__(self, form: str) -> None:
+        self._form = form
+        self._taken: set[str] = set()
+        # The last number of each name: to try all of them again would take the square of the time.
+        self._numbers: defaultdict[str, int] = defaultdict(lambda: 1)
+
+    def take(self, name: str) -> str:
+        """Return the name, or else the first one with a number that is not taken."""
+        free = name
+        while free in self._taken:
+            self._numbers[name] += 1
+            free = name + self._form.format(self._numbers[name])
+        self._taken.add(free)
+        return free
+
+
 def make_junit(
     report: VerdictReport, listed: Sequence[Sequence[Vulnerability]], secrets: Collection[str]
 ) -> str:
     """Return a suite per test run: a case for the run itself, and one per listed vulnerability."""
     suites: dict[str, list[_Case]] = {}
+    names = _Names(".{}")
     for result, found in zip(report.results, listed, strict=True):
-        name = _suite_name(report, result)
-        name = next(other for other in _numbered(name, ".{}") if other not in suites)
-        suites[name] = [*_cases(result, found)]
+        suites[names.take(_suite_name(report, result))] = [*_cases(result, found)]
     if report.errors:
         cases = suites.setdefault(_NAME, [])
         cases += [_Case(error.title, "error", str(error), [str(error)]) for error in report.errors]
@@ -52,18 +70,14 @@ def make_junit(
 
 def _add_suite(root: ET.Element, name: str, cases: Sequence[_Case], secrets: Collection[str]) -> None:
     kinds = Counter[str](case.kind for case in cases)
-    counts = {"tests": len(cases), **{plural: kinds[kind] for kind, plural in _KINDS.items()}}
+    counts = {"tests": len(cases), **{attribute: kinds[kind] for kind, attribute in _KINDS.items()}}
     attributes = {"name": name, **{key: str(count) for key, count in counts.items()}}
     suite = ET.SubElement(
         root, "testsuite", {**attributes, "time": _time(sum(case.seconds for case in cases))}
     )
-    names: set[str] = set()
+    names = _Names(" {}")
     for case in cases:
-        # Also leaves no character that XML does not allow.
-        shown = next(
-            other for other in _numbered(sanitize_line(case.name, secrets), " {}") if other not in names
-        )
-        names.add(shown)
+        shown = names.take(sanitize_line(case.name, secrets))  # without characters that XML does not allow
         element = ET.SubElement(suite, "testcase", classname=name, name=shown, time=_time(case.seconds))
         if case.kind:
             outcome = ET.SubElement(element, case.kind, message=sanitize_line(case.message, secrets))
@@ -80,7 +94,7 @@ def _suite_name(report: VerdictReport, result: VerdictResult) -> str:
 
 
 def _cases(result: VerdictResult, listed: Sequence[Vulnerability]) -> Iterator[_Case]:
-    kind: Literal["", "failure", "error"] = ""
+    kind: Literal["", "failure", "error", "skipped"] = ""
     if result.error:
         kind = "failure" if isinstance(result.error, VulnerabilitiesError) else "error"
     message = result.error_text or ""
@@ -92,27 +106,22 @@ def _cases(result: VerdictResult, listed: Sequence[Vulnerability]) -> Iterator[_
         numbers[name] += not item.id
         case_name = f"{name} ({item.id or numbers[name]})"
         threat = f"threat {item.threat or 'unknown'}"
-        if fails_step(item, result.min_threat):
+        if fails_step(item.threat, result.min_threat):
             details = [f"type: {item.type or 'unknown'}", f"code: {item.code or 'unknown'}"]
             details += [f"threat: {item.threat or 'unknown'}", *_where(result)]
             yield _Case(case_name, "failure", f"{name}, {threat}", details)
         else:
             yield _Case(case_name, "skipped", f"{threat}, below min_threat ({result.min_threat})")
+    if left_out := result.latest.vulnerability_count - len(listed):
+        message = f"{plural(left_out, 'more vulnerability')}, not listed here"
+        kind = "failure" if result.failing_count > len(listed) else "skipped"
+        yield _Case("more vulnerabilities", kind, message, [message, *_where(result)])
 
 
 def _where(result: VerdictResult) -> list[str]:
     """Return what is known of the place, a line each."""
     known = {"test run": result.test_run_id, "test record": result.test_record_id, "link": result.url}
     return [f"{name}: {value}" for name, value in known.items() if value]
-
-
-def _numbered(name: str, form: str) -> Iterator[str]:
-    """Yield the name, and then the name with numbers from 2 on."""
-    yield name
-    number = 2
-    while True:
-        yield name + form.format(number)
-        number += 1
 
 
 def _time(seconds: float) -> str:

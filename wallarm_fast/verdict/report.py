@@ -4,18 +4,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from wallarm_fast.api.test_run import NOTHING_KNOWN, TestRun, Vulnerability
+from wallarm_fast.api.test_run import MAX_VULNERABILITIES, NOTHING_KNOWN, TestRun, Vulnerability
 from wallarm_fast.outputs.report import Report, RunResult
 from wallarm_fast.outputs.summary import Link, Outcome, Table
 from wallarm_fast.outputs.table import to_json
 from wallarm_fast.text import plural, sanitize_line
 from wallarm_fast.verdict.errors import VulnerabilitiesError
-from wallarm_fast.verdict.judging import describe_untested, fails_step
+from wallarm_fast.verdict.judging import count_failing, describe_untested
 from wallarm_fast.verdict.settings import OUTPUTS
 
 # The outputs of a job may have about 500,000 characters; the list is in two of them.
 _MAX_LISTED = 500
-_MAX_IN_JUNIT = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +37,7 @@ class VerdictResult(RunResult):
     @cached_property
     def failing_count(self) -> int:
         """The number of vulnerabilities that fail the step."""
-        return sum(fails_step(item, self.min_threat) for item in self.latest.vulnerabilities)
+        return count_failing(self.latest, self.min_threat)
 
     def success_text(self) -> str:
         """Return the outcome in words."""
@@ -49,7 +48,7 @@ class VerdictResult(RunResult):
             part = f"{counts.passed_count} of {counts.baseline_count} baselines passed"
             words.append(describe_untested(counts) or (count if all_passed else part))
         if self.latest.vulnerabilities:
-            words.append(f"{plural(len(self.latest.vulnerabilities), 'vulnerability')} below min_threat")
+            words.append(f"{plural(self.latest.vulnerability_count, 'vulnerability')} below min_threat")
         return ", ".join(words)
 
 
@@ -68,7 +67,7 @@ class VerdictReport(Report[VerdictResult]):
     @property
     def vulnerability_count(self) -> int:
         """The number of vulnerabilities in all runs."""
-        return sum(len(result.latest.vulnerabilities) for result in self.results)
+        return sum(result.latest.vulnerability_count for result in self.results)
 
     @cached_property
     def listed(self) -> Sequence[Sequence[Vulnerability]]:
@@ -107,7 +106,9 @@ class VerdictReport(Report[VerdictResult]):
             # The XML library takes time to load.
             from wallarm_fast.verdict.junit import make_junit  # noqa: PLC0415
 
-            return make_junit(self, self._list(_MAX_IN_JUNIT), secrets)
+            # All that fail the step, however many runs there are.
+            most = max(MAX_VULNERABILITIES, sum(result.failing_count for result in self.results))
+            return make_junit(self, self._list(most), secrets)
 
         return {"junit_file": junit}
 
@@ -146,7 +147,7 @@ class VerdictReport(Report[VerdictResult]):
         failing = _share(most, [result.failing_count for result in self.results])
         others = _share(
             most - sum(failing),
-            [len(result.latest.vulnerabilities) - result.failing_count for result in self.results],
+            [result.latest.vulnerability_count - result.failing_count for result in self.results],
         )
         counts = map(sum, zip(failing, others, strict=True))
         return [

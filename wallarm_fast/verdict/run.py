@@ -20,6 +20,8 @@ _SHORTEST_POLL = 2.0
 _LONGEST_POLL = 60.0
 _PROGRESS_INTERVAL = 30.0
 _WARN_AFTER = 60.0
+_PAUSED = "the run is paused and does not go on by itself; resume it in the portal"
+_INACTIVE = "no FAST node is active; a container of the node has to run with this token"
 # The last poll comes this long before the deadline, but not before half of the time is over.
 _LAST_POLL = 5.0
 
@@ -89,37 +91,24 @@ class _Watch:
     def __init__(self, run: TestedRun) -> None:
         self._run = run
         self._progress = Interval(_PROGRESS_INTERVAL, run.clock)
-        self._paused = _Lasting(
-            run, "the run is paused and does not go on by itself; resume it in the portal"
-        )
-        self._inactive = _Lasting(
-            run, "no FAST node is active; a container of the node has to run with this token"
-        )
+        self._since = dict.fromkeys((_PAUSED, _INACTIVE), run.clock.monotonic())
 
     def note(self) -> None:
         """Take note of the latest state."""
+        latest = self._run.latest
         if self._progress.due():
-            self._run.log.info("%s", describe(self._run.latest))
-        self._paused.note(present=self._run.latest.state == "paused")
-        self._inactive.note(present=self._run.latest.node_active is False)
+            self._run.log.info("%s", describe(latest))
+        self._warn(_PAUSED, if_it_lasts=latest.state == "paused")
+        self._warn(_INACTIVE, if_it_lasts=latest.node_active is False)
 
-
-class _Lasting:
-    """Warns once of something that has lasted for a minute."""
-
-    def __init__(self, run: TestedRun, warning: str) -> None:
-        self._run = run
-        self._warning = warning
-        self._absent_at = run.clock.monotonic()
-
-    def note(self, *, present: bool) -> None:
-        """Take note of whether it is there."""
-        now = self._run.clock.monotonic()
-        if not present:
-            self._absent_at = max(now, self._absent_at)
-        elif now >= self._absent_at + _WARN_AFTER:
-            self._run.log.warning(self._warning)
-            self._absent_at = math.inf
+    def _warn(self, warning: str, *, if_it_lasts: bool) -> None:
+        """Warn once of what has been the case for a while."""
+        now, since = self._run.clock.monotonic(), self._since[warning]
+        if not if_it_lasts:
+            self._since[warning] = max(now, since)
+        elif now >= since + _WARN_AFTER:
+            self._run.log.warning("%s", warning)
+            self._since[warning] = math.inf
 
 
 def wait_until_ended(run: TestedRun) -> Iterator[float]:
@@ -164,7 +153,7 @@ def describe(run: TestRun) -> str:
         "?" if value is None else value for value in (run.counts.checked_count, run.counts.baseline_count)
     )
     words = [f"state {run.state or 'unknown'}", f"{checked} of {baselines} baselines checked"]
-    words.append(plural(len(run.vulnerabilities), "vulnerability"))
+    words.append(plural(run.vulnerability_count, "vulnerability"))
     if run.seconds_left is not None:
         words.append(f"about {run.seconds_left:.0f} s left")
     if run.recording:

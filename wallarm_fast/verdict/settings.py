@@ -94,10 +94,11 @@ OUTPUTS = {
 class VerdictSettings(Settings):
     """All inputs, checked. `copies` has the fields of the API's call for each copy, none without `copy`.
 
-    `wait_for` are the runs to wait for: with copies, those that must end before.
+    `test_run_ids` are the runs to wait for: with copies, those that must end before, if `wait_for_idle`.
     """
 
-    wait_for: Sequence[str]
+    test_run_ids: Sequence[str]
+    wait_for_idle: bool
     copies: Sequence[Mapping[str, object]]
     min_threat: int
 
@@ -105,22 +106,20 @@ class VerdictSettings(Settings):
 def read_settings(reader: InputReader, platform: Platform) -> VerdictSettings:
     """Read and check every input; raises InputError, which lists all problems."""
     copy = reader.read("copy", parsers.parse_boolean, fallback=False)
-    wait_for_idle = reader.read("wait_for_idle", parsers.parse_boolean, fallback=True)
     connection = read_connection(reader)
-    wait_for: Sequence[str] | None = None
     copies: Sequence[Mapping[str, object]] = ()
     if copy:
         copies = _read_copies(reader, platform)
-        if wait_for_idle:
-            wait_for = reader.read_optional("test_run_id", parsers.parse_test_run_ids)
+        test_run_ids = reader.read_optional("test_run_id", parsers.parse_test_run_ids) or _NO_IDS
     else:
-        wait_for = reader.read("test_run_id", parsers.parse_test_run_ids, _NO_IDS)
-        if not wait_for and reader.given("test_record_id"):
+        test_run_ids = reader.read("test_run_id", parsers.parse_test_run_ids, _NO_IDS)
+        if not test_run_ids and reader.given("test_record_id"):
             reader.reject("copy", "must be true to test again with test_record_id, which is given")
     settings = VerdictSettings(
         connection=connection,
         timeout=read_timeout(reader),
-        wait_for=wait_for or (),
+        test_run_ids=test_run_ids,
+        wait_for_idle=reader.read("wait_for_idle", parsers.parse_boolean, fallback=True),
         copies=copies,
         min_threat=reader.read(
             "min_threat", partial(parsers.parse_whole_number, least=1, most=_MAX_THREAT), 1

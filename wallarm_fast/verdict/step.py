@@ -28,12 +28,13 @@ class VerdictStep(Step):
         """Wait for all runs at once, or create copies and wait for them."""
         settings = read_settings(reader, context.platform)
         with context.connect(settings) as client:
-            runs = [TestedRun(client, test_run_id) for test_run_id in settings.wait_for]
+            runs = [TestedRun(client, test_run_id) for test_run_id in settings.test_run_ids]
             jobs: list[WaitJob | CopyJob] = [WaitJob(run, settings.min_threat) for run in runs]
             title = f"Waiting for the security tests of {plural(len(runs), 'test run')}"
             if settings.copies:
                 copies = [TestedRun(client, copy=Creation(client, fields)) for fields in settings.copies]
-                jobs, runs = [CopyJob(copies, runs, settings.min_threat)], copies
+                before = runs if settings.wait_for_idle else []
+                jobs, runs = [CopyJob(copies, before, settings.test_run_ids, settings.min_threat)], copies
                 title = f"Copying, and waiting for the security tests of {plural(len(copies), 'copy')}"
             context.run(title, jobs, client)
             # Before the client is closed, which a job that hangs would report as an error.
