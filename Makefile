@@ -36,7 +36,7 @@ fork: setup ## check that a fork with a name of its own passes lint and the test
 
 fuzz: setup ## send thousands of hostile answers; FUZZ_SEED=... repeats a run
 	FUZZ_ANSWERS=10500 FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} \
-		$(BIN)/pytest --hypothesis-profile=fuzz --timeout=0 --numprocesses=auto tests/behaviour/test_fuzz.py
+		$(BIN)/pytest --hypothesis-profile=fuzz --timeout=0 --numprocesses=auto tests/behavior/test_fuzz.py
 
 mutants: setup ## change the code in 220 random places and list the changes that no test notices; takes an hour
 	$(BIN)/python -m tests.tools.mutants --count 220 --seed 7

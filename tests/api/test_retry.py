@@ -94,7 +94,7 @@ def test_a_date_without_a_zone_is_gmt(zone: str, monkeypatch: pytest.MonkeyPatch
         time.tzset()
 
 
-def test_retry_after_of_each_answer_is_honoured_and_logged(stop: InProcess, sim: Simulator) -> None:
+def test_retry_after_of_each_answer_is_honored_and_logged(stop: InProcess, sim: Simulator) -> None:
     date = format_datetime(datetime.fromtimestamp(stop.clock.wall() + 40, UTC), usegmt=True)
     for value in ("17", date, "2"):
         sim.faults.add(faults.answer(429, headers={"Retry-After": value}), on="stop")

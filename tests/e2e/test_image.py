@@ -55,7 +55,7 @@ def test_the_image_adds_only_its_folder_the_commands_and_bytecode(added: set[str
     assert not [path for path in added if useless.search(path)]
 
 
-def test_every_library_comes_with_its_licence(added: set[str]) -> None:
+def test_every_library_comes_with_its_license(added: set[str]) -> None:
     found = (re.search(r".*site-packages/[\w.]+-[\d.]+\.dist-info/", path) for path in added)
     libraries = {match[0] for match in found if match}
     assert libraries
