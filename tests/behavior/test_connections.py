@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.assertions import assert_failed, assert_stopped
-from tests.harness import STOP, TOKEN, InProcess
+from tests.harness import SOON, STOP, TOKEN, InProcess
 from tests.tools.proxy import Proxy
 from tests.tools.simulator import Exchange, Simulator, faults
 from tests.tools.simulator.serving import ThreadingServer
@@ -200,10 +200,11 @@ def test_a_name_that_is_not_valid_in_punycode_is_bad_input(stop: InProcess) -> N
 def test_after_the_end_nothing_more_is_received(sim: Simulator) -> None:
     """Threads that are busy with responses of tiny chunks would hold up the outputs."""
     transport = Transport(ssl.create_default_context(), None, Clock(), max_connections=1)
-    assert transport.handle_request(httpx.Request("GET", sim.url)).status_code == 403
+    request = httpx.Request("GET", sim.url, extensions={"timeout": httpx.Timeout(SOON).as_dict()})
+    assert transport.handle_request(request).status_code == 403
     transport.close()
     with pytest.raises(httpx.ReadError, match="closed"):
-        transport.handle_request(httpx.Request("GET", sim.url))
+        transport.handle_request(request)
 
 
 def test_what_follows_a_response_is_not_taken_for_the_next_one(stop: InProcess, sim: Simulator) -> None:
