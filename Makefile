@@ -80,7 +80,7 @@ $(RELEASE_TOOLS):
 	@mmdebstrap --quiet --variant=extract --include=cosign,docker-buildx,docker-registry trixie $@.unfinished
 	@mv $@.unfinished $@
 
-docs: setup ## write what repeats the tables of inputs and outputs: actions, components, reference
+docs: setup ## generate actions, components and reference from the tables of inputs and outputs
 	$(BIN)/python -m scripts.docs
 
 zipapp: setup ## build native/wallarm-fast.pyz, for runners without Docker

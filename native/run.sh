@@ -8,7 +8,7 @@ fail() {
   exit 2
 }
 
-[ -f "$file" ] || fail "native/wallarm-fast.pyz is missing; use a release, or run make zipapp and commit the file"
+[ -f "$file" ] || fail "native/wallarm-fast.pyz is missing; use a release, or run make zipapp and git add --force the file"
 cache=${RUNNER_TOOL_CACHE:-/nonexistent}/Python
 for python in python3 python "$cache"/3.*/*/bin/python3 "$cache"/3.*/*/python.exe; do
   # -I and -S: without what PYTHONPATH and PYTHONHOME name, which may be of the workspace, or broken

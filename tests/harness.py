@@ -42,10 +42,6 @@ LOOK = "GET /v1/test_run/5080"
 STOP_BY_RECORD = "POST /v1/test_record/9058/action/stop"
 # What should end at once may take this many seconds, since the machine may be busy. What hangs, hangs longer.
 SOON = 20.0
-# The variables of a dotenv file of the stop step, in order.
-STOP_VARIABLES = [
-    "TEST_RECORD_ID", "TEST_RECORD_IDS", "STOP_RECORDING_STATUS", "TEST_RUN_STATE", "BASELINE_COUNT",
-]  # fmt: skip
 # Whatever the jitter, the last attempt comes 7 s before this deadline: enough for a busy machine.
 TIMEOUT = "25.7"
 _SYSTEM = dict(os.environ)  # with the system's trust, which the tests replace

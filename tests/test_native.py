@@ -149,9 +149,7 @@ def test_on_main_the_action_says_what_to_do(action: Action, tmp_path: Path) -> N
     )
     exit_code, log = action(STOP, test_run_id="5080")
     assert exit_code == 2
-    assert (
-        "::native/wallarm-fast.pyz is missing; use a release, or run make zipapp and commit the file" in log
-    )
+    assert "::native/wallarm-fast.pyz is missing; use a release, or run make zipapp and git add" in log
 
 
 def test_nothing_of_the_workspace_runs_while_a_python_is_looked_for(action: Action) -> None:

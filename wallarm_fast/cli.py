@@ -10,7 +10,7 @@ from typing import NoReturn
 from wallarm_fast import __version__
 from wallarm_fast.app import Step
 from wallarm_fast.errors import COMMON_ERRORS, InputError
-from wallarm_fast.inputs.table import TOKEN_FILE_VARIABLE, Input
+from wallarm_fast.inputs.table import TOKEN_FILE_VARIABLE
 
 _WIDTH = 100
 
@@ -32,7 +32,7 @@ def run_cli(step: Step, arguments: Sequence[str]) -> int:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     try:
         parser.parse_args(arguments)
-        parser.error("no argument is left")
+        parser.error("nothing to do")
     except SystemExit as end:
         with suppress(OSError):  # nobody reads it
             sys.stdout.flush()
@@ -41,7 +41,10 @@ def run_cli(step: Step, arguments: Sequence[str]) -> int:
 
 def describe(step: Step) -> str:
     """Return the inputs, the outputs and the exit codes as text."""
-    inputs = {f"{name}, {spec.variable}": _describe_input(spec) for name, spec in step.inputs.items()}
+    inputs = {
+        f"{name}, {spec.variable}": f"{spec.meaning}. {spec.default_text}"
+        for name, spec in step.inputs.items()
+    }
     outputs = {
         f"{name}, {spec.variable}" if spec.variable else name: spec.meaning
         for name, spec in step.outputs.items()
@@ -59,13 +62,6 @@ def describe(step: Step) -> str:
         f"exit codes:\n{_indent(', '.join(f'{code} {title}' for code, title in codes.items()), 2)}\n\n"
         f"example:\n  {step.example}"
     )
-
-
-def _describe_input(spec: Input) -> str:
-    default = spec.default or spec.otherwise
-    default = default.capitalize() if default.startswith("required") else f"Default: {default}"
-    in_gitlab = f", in GitLab CI {spec.gitlab_file}" if spec.gitlab_file else ""
-    return f"{spec.meaning}. {default}{in_gitlab}."
 
 
 def _list(texts: Mapping[str, str]) -> str:

@@ -311,6 +311,15 @@ def test_fewer_baselines_than_min_baselines_fail_after_the_stop(
     assert error.startswith("test run 5080: 9 baselines recorded, fewer than min_baselines (10)")
 
 
+def test_too_few_baselines_do_not_say_that_recording_is_off_if_no_response_does(
+    stop: InProcess, sim: Simulator
+) -> None:
+    sim.state.find("5080").overrides.update(recording=None)
+    ran = stop(STOP_RECORDING_MIN_BASELINES="6")
+    assert ran.exit_code == 8
+    assert "5 baselines recorded, fewer than min_baselines (6); the stop was accepted; check" in ran.stderr
+
+
 def test_min_baselines_fail_after_the_stop_if_the_count_is_not_known(quiet: Quiet) -> None:
     let_late_ones_arrive(quiet.sim, fetch=faults.answer(400))
     quiet.sim.state.rules.omit_in_stop = {"baseline_count"}

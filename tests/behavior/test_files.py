@@ -1,6 +1,7 @@
 """Files for outputs: which are refused, made, written through, or full at the end."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -202,7 +203,11 @@ def test_a_missing_folder_of_a_relative_path_is_made_with_the_owner_of_its_paren
 
 @pytest.mark.parametrize("path", ["a/" * 1500 + "x.env", "a/../b/x.env"], ids=short)
 def test_missing_folders_of_a_relative_path_are_made_however_deep_it_is(path: str, stop: InProcess) -> None:
-    assert told(stop(STOP_RECORDING_OUTPUT_FILE=path)) == {("stopped", "9058")}
+    try:
+        assert told(stop(STOP_RECORDING_OUTPUT_FILE=path)) == {("stopped", "9058")}
+    finally:
+        for folder in stop.directory.iterdir():
+            subprocess.run(["rm", "-r", folder], check=True)  # pytest cannot remove what is that deep
 
 
 def test_a_missing_folder_of_the_platform_is_not_made(stop: InProcess) -> None:

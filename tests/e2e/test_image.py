@@ -5,7 +5,6 @@ import json
 import re
 import ssl
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -183,7 +182,7 @@ def test_nothing_in_the_working_directory_is_imported(container: Container, tmp_
     assert_success(container(f"--volume={tmp_path}:/work", "--workdir=/work", PYTHONINSPECT="1", **environ))
 
 
-def test_sigterm_ends_the_container_within_two_seconds_with_143(
+def test_sigterm_ends_the_container_with_143(
     docker: Docker, container: Container, simulator: Simulator
 ) -> None:
     name = "wallarm-fast-e2e-sigterm"
@@ -192,7 +191,5 @@ def test_sigterm_ends_the_container_within_two_seconds_with_143(
         [docker.client, "run", "--rm", *options, STEP_IMAGE], env=docker.environ
     ) as process:
         wait_until(lambda: bool(simulator.calls))
-        started = time.monotonic()
         docker("kill", "--signal=TERM", name)
         assert process.wait(SOON) == 143
-        assert time.monotonic() - started < 2

@@ -18,11 +18,11 @@ from wallarm_fast.api.responses import (
 from wallarm_fast.api.retry import TransientError
 from wallarm_fast.errors import RefusedError
 
-# A response may have 500,000; those of every run are kept.
+# A response may list 500,000. Only so many of each run are kept, since all runs are in memory until the end.
 MAX_VULNERABILITIES = 10_000
 _FINAL_STATES = {"passed", "failed", "interrupted"}
 _MAX_TEXT = 100
-_MAX_THREAT = 100
+MAX_THREAT = 100
 _COUNTS = {
     "baseline_count": "baseline_count",
     "checked_count": "baseline_check_all_terminated_count",
@@ -170,7 +170,7 @@ def _items(value: object) -> Collection[object]:
 
 def _parse_threat(item: object) -> int | None:
     threat = parse_number(item.get("threat")) if isinstance(item, dict) else None
-    return int(threat) if threat and threat in range(1, _MAX_THREAT + 1) else None
+    return int(threat) if threat and threat in range(1, MAX_THREAT + 1) else None
 
 
 def _duration(run: Mapping[str, object]) -> float | None:

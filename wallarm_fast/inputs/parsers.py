@@ -27,7 +27,7 @@ _QUOTED_LENGTH = 40
 
 
 def parse_token(text: str) -> str:
-    """Check that the token is not empty and fits into an HTTP header."""
+    """Check that the token fits into an HTTP header, and is not what people pass by mistake."""
     if not text:
         raise ValueError(
             "is required; pass the input token, or set WALLARM_API_TOKEN or WALLARM_API_TOKEN_FILE "

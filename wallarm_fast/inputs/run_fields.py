@@ -1,7 +1,7 @@
 """The inputs that become fields of the API's call which creates or copies a test run.
 
-The environment variables are those that a FAST node in CI mode reads. 0 means the default, as in the vendor's
-plugin for Jenkins.
+The environment variables are those that a FAST node in CI mode reads, and TEST_RUN_RPS_PER_BASELINE. In
+policy_id and the limits, 0 means the default, as in the vendor's plugin for Jenkins.
 """
 
 from collections.abc import Callable, Mapping

@@ -29,6 +29,13 @@ class Input:
     type: Type = "string"
     gitlab_file: str = ""
 
+    @property
+    def default_text(self) -> str:
+        """What happens without a value, as a sentence."""
+        text = self.default or self.otherwise.replace("`", "")
+        text = text.capitalize() if text.startswith("required") else f"Default: {text}"
+        return f"{text}, in GitLab CI {self.gitlab_file}." if self.gitlab_file else f"{text}."
+
 
 # Every step has these.
 TOKEN = Input("WALLARM_API_TOKEN", "token of the FAST node", otherwise="required")

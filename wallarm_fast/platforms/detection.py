@@ -29,6 +29,10 @@ class Platform:
     pipeline: str | None
     secrets: tuple[str, ...] = field(repr=False)
 
+    def with_pipeline(self, name: str) -> str:
+        """Return the name with the number of the pipeline, if that is known."""
+        return f"{name}, pipeline {self.pipeline}" if self.pipeline else name
+
 
 def detect_platform(environ: Mapping[str, str], token: str) -> Platform:
     """Detect the platform by its environment variables. Never fails, so that it can report any error."""

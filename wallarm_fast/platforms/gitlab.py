@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class GitLabReporter(ConsoleReporter):
-    """Adds links to the dotenv file, which every reporter writes."""
+    """Writes a file of links next to the dotenv file; the outputs are in the latter and are not printed."""
 
     @contextmanager
     def section(self, title: str) -> Iterator[None]:

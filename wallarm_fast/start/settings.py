@@ -70,11 +70,10 @@ class StartSettings(Settings):
 
 def read_settings(reader: InputReader, platform: Platform) -> StartSettings:
     """Read and check every input; raises InputError, which lists all problems."""
-    pipeline = f", pipeline {platform.pipeline}" if platform.pipeline else ""
     settings = StartSettings(
         connection=read_connection(reader),
         timeout=read_timeout(reader),
-        fields={"name": f"Recording{pipeline}", **read_run_fields(reader, _MORE_FIELDS)},
+        fields={"name": platform.with_pipeline("Recording"), **read_run_fields(reader, _MORE_FIELDS)},
     )
     if platform.kind == "github" and "GITHUB_ENV" not in platform.files:
         reader.warn("GITHUB_ENV is not set, so later steps do not get TEST_RUN_ID from the environment")

@@ -57,14 +57,13 @@ def _poll(recording: Recording) -> tuple[str, float]:
 
 def not_confirmed(recording: Recording, problem: str = "") -> NotConfirmedError:
     """Return the error that says what is missing, and why."""
-    done = "recording is off" if recording.off else "the stop was accepted"
     missing = {
         True: "recording is still on",
         None: "the API returned no recording field",
         False: "the API returned no test_record_id",
     }[recording.latest.recording]
     because = f" ({problem})" if problem else ""
-    return NotConfirmedError(f"{done}, but {missing} at the deadline{because}").hint(
+    return NotConfirmedError(f"{recording.off_text}, but {missing} at the deadline{because}").hint(
         "increase timeout, or look at the test run in the portal"
     )
 

@@ -66,7 +66,8 @@ class StopJob:
         count = self._recording.latest.baseline_count
         if count is not None and count < wanted:
             raise TooFewBaselinesError(
-                f"{plural(count, 'baseline')} recorded, fewer than min_baselines ({wanted}); recording is off"
+                f"{plural(count, 'baseline')} recorded, fewer than min_baselines ({wanted}); "
+                f"{self._recording.off_text}"
             ).hint(
                 "check that the tests went through the FAST node; wait for late baselines with quiet_period"
             )
@@ -83,6 +84,6 @@ class StopJob:
         if wanted and recording.latest.baseline_count is None:
             return TooFewBaselinesError(
                 f"the API returned no baseline_count, so min_baselines ({wanted}) cannot be checked; "
-                "recording is off"
+                f"{recording.off_text}"
             )
         return None

@@ -39,6 +39,11 @@ class Recording:
         return self.latest.recording is False
 
     @property
+    def off_text(self) -> str:
+        """How far it is known that recording is off."""
+        return "recording is off" if self.off else "the stop was accepted"
+
+    @property
     def confirmed(self) -> bool:
         """Recording is off, and the test record is known."""
         return (self.off or self.assumed_off) and self.latest.test_record_id is not None

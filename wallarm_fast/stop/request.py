@@ -30,7 +30,10 @@ def request_stop(recording: Recording) -> Iterator[float]:
 
 
 class _Request:
-    """The stop call with retries. After a lost response, the run is fetched before the next attempt."""
+    """The stop call with retries.
+
+    After a lost response, the run is fetched before the next attempt; a fetch that fails holds nothing back.
+    """
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording

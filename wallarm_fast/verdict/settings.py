@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from wallarm_fast.api.test_run import MAX_THREAT
 from wallarm_fast.inputs import parsers
 from wallarm_fast.inputs.connection import CONNECTION_INPUTS, Settings, read_connection, read_timeout
 from wallarm_fast.inputs.run_fields import RUN_INPUTS, read_run_fields
@@ -13,7 +14,6 @@ from wallarm_fast.platforms.detection import Platform
 from wallarm_fast.text import as_json_id
 
 _NO_IDS: tuple[str, ...] = ()
-_MAX_THREAT = 100
 INPUTS = {
     **CONNECTION_INPUTS,
     "test_run_id": Input(
@@ -52,7 +52,7 @@ INPUTS = {
     ),
     "min_threat": Input(
         "FAST_VERDICT_MIN_THREAT",
-        f"lowest threat, 1 to {_MAX_THREAT}, at which a vulnerability fails the step",
+        f"lowest threat, 1 to {MAX_THREAT}, at which a vulnerability fails the step",
         "1",
         type="integer",
     ),
@@ -122,7 +122,7 @@ def read_settings(reader: InputReader, platform: Platform) -> VerdictSettings:
         wait_for_idle=reader.read("wait_for_idle", parsers.parse_boolean, fallback=True),
         copies=copies,
         min_threat=reader.read(
-            "min_threat", partial(parsers.parse_whole_number, least=1, most=_MAX_THREAT), 1
+            "min_threat", partial(parsers.parse_whole_number, least=1, most=MAX_THREAT), 1
         ),
     )
     reader.finish()
@@ -132,8 +132,11 @@ def read_settings(reader: InputReader, platform: Platform) -> VerdictSettings:
 def _read_copies(reader: InputReader, platform: Platform) -> Sequence[Mapping[str, object]]:
     """Return the fields of each copy, by their names in the API."""
     given = read_run_fields(reader, {"name": ("name", parsers.parse_text)})
-    pipeline = f", pipeline {platform.pipeline}" if platform.pipeline else ""
     return [
-        {"name": f"Test record {record_id}{pipeline}", "test_record_id": as_json_id(record_id), **given}
+        {
+            "name": platform.with_pipeline(f"Test record {record_id}"),
+            "test_record_id": as_json_id(record_id),
+            **given,
+        }
         for record_id in reader.read("test_record_id", parsers.parse_test_record_ids, _NO_IDS)
     ]
