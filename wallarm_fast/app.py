@@ -30,8 +30,6 @@ _log = logging.getLogger(__name__)
 class Context:
     """What a step runs in. `deadline` is known once the step has connected."""
 
-    environ: Mapping[str, str]
-    files: OutputFiles
     reporter: Reporter
     clock: Clock
     events: Events = field(default_factory=queue.SimpleQueue)
@@ -80,7 +78,7 @@ def run_step(step: Step, environ: Mapping[str, str], clock: Clock | None = None)
     platform = detect_platform(environ, read_token(environ))
     files = find_output_files(environ, step.inputs, platform, exports=step.exports)
     reporter = make_reporter(platform, files.paths)
-    context = Context(environ, files, reporter, clock or Clock())
+    context = Context(reporter, clock or Clock())
     with _signals_become_events(context.events), reporter:
         try:
             report = step.run(context, make_reader(step, environ, files))

@@ -47,8 +47,8 @@ class Connection:
         return f"{self.server} through the proxy {self.proxy_server}" if self.proxy else self.server
 
     def run_url(self, test_run_id: str) -> str | None:
-        """Return the address of the test run's page, or None if the API server belongs to no known cloud."""
-        return self.portal and f"{self.portal}/testing/testruns/{test_run_id}"
+        """Return the address of the test run's page, or None if there is no id or the portal is unknown."""
+        return f"{self.portal}/testing/testruns/{test_run_id}" if self.portal and test_run_id else None
 
 
 def port_of(url: SplitResult) -> int:

@@ -49,24 +49,24 @@ def parse_proxy(text: str) -> str:
 
 def is_loopback(host: str) -> bool:
     """Tell whether the host can only be this machine."""
+    address = parse_ip(host)
+    return address.is_loopback if address else host == "localhost"
+
+
+def parse_ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the IP address that the host is, or None if it is a name."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host)
     except ValueError:
-        return host == "localhost"
+        return None
 
 
 def _is_host(host: str) -> bool:
     if re.fullmatch(r"[0-9.]+", host):
-        try:
-            ipaddress.IPv4Address(host)
-        except ValueError:
-            return False
-        return True
+        return parse_ip(host) is not None
     return _HOST.fullmatch(host) is not None or _is_ipv6(host)
 
 
 def _is_ipv6(host: str) -> bool:
-    try:
-        return ipaddress.IPv6Address(host).scope_id is None
-    except ValueError:
-        return False
+    address = parse_ip(host)
+    return isinstance(address, ipaddress.IPv6Address) and address.scope_id is None

@@ -54,9 +54,11 @@ def _name_files(
     environ: Mapping[str, str], table: Mapping[str, Input], platform: Platform
 ) -> Mapping[str, str]:
     """Return the paths that inputs name, or the defaults in GitLab CI."""
-    defaults = {name: spec.gitlab_file if platform.kind == "gitlab" else "" for name, spec in table.items()}
-    files = [(name, spec) for name, spec in table.items() if spec.type == "file"]
-    paths = {name: read_input(environ, name, spec) or defaults[name] for name, spec in files}
+    paths = {
+        name: read_input(environ, name, spec) or (spec.gitlab_file if platform.kind == "gitlab" else "")
+        for name, spec in table.items()
+        if spec.type == "file"
+    }
     return {name: path for name, path in paths.items() if path}
 
 

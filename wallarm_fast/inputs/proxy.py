@@ -34,16 +34,10 @@ def _matches(entry: str, host: str, port: int) -> bool:
         return True
     with suppress(ValueError):
         network = ipaddress.ip_network(entry.strip("[]"), strict=False)
-        return _is_address_in(host, network)
+        address = addresses.parse_ip(host)
+        return address is not None and address in network
     name, _, entry_port = entry.rpartition(":")
     if name and entry_port == str(port):
         return _matches(name, host, port)
     domain = entry.lower().removeprefix("*").removeprefix(".").rstrip(".")
     return bool(domain) and f".{host.lower().rstrip('.')}".endswith(f".{domain}")
-
-
-def _is_address_in(host: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
-    try:
-        return ipaddress.ip_address(host) in network
-    except ValueError:
-        return False

@@ -64,7 +64,7 @@ class StartJob:
 
     def result(self) -> StartResult:
         """Return what is known by now."""
-        url = self._client.connection.run_url(self._test_run_id) if self._test_run_id else None
+        url = self._client.connection.run_url(self._test_run_id)
         return StartResult(test_run_id=self._test_run_id, url=url, error=self._error)
 
     def _wait(self, run: TestRun, log: RunLogger) -> Iterator[float]:

@@ -22,13 +22,17 @@ def confirm(recording: Recording) -> Iterator[float]:
     out to be on and no stop was accepted, requests it, which may fail as `request_stop`. Yields the seconds
     between the polls.
     """
-    pause, problem = 0.0, ""
+    pause: float = 0
+    problem: Exception | None = None
     while not recording.confirmed:
         recording.check_record_id()
         if pause >= recording.deadline.remaining():
             raise not_confirmed(recording, problem)
         yield pause
-        problem, retry_after = _poll(recording)
+        problem = recording.try_fetch()
+        if isinstance(problem, TokenRefusedError):
+            raise problem
+        retry_after = (isinstance(problem, TransientError) and problem.retry_after) or 0
         pause = max(retry_after, min(max(pause * 2, _FIRST_POLL), _LONGEST_POLL))
         if problem:
             recording.log.retrying(problem, pause)
@@ -42,20 +46,7 @@ def confirm(recording: Recording) -> Iterator[float]:
             _stop_again(recording)
 
 
-def _poll(recording: Recording) -> tuple[str, float]:
-    """Get the run once; return what prevents that, and the seconds that the API asks to wait."""
-    try:
-        recording.fetch()
-    except TransientError as failure:
-        return str(failure), failure.retry_after or 0
-    except TokenRefusedError:
-        raise
-    except StepError as error:
-        return str(error), 0
-    return "", 0
-
-
-def not_confirmed(recording: Recording, problem: str = "") -> NotConfirmedError:
+def not_confirmed(recording: Recording, problem: Exception | None = None) -> NotConfirmedError:
     """Return the error that says what is missing, and why."""
     missing = {
         True: "recording is still on",

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from functools import partial
 
 from wallarm_fast.api.client import WallarmClient
-from wallarm_fast.api.retry import retry
+from wallarm_fast.api.retry import TransientError, retry
 from wallarm_fast.api.test_run import TestRun
-from wallarm_fast.errors import UnusableResponseError
+from wallarm_fast.errors import StepError, UnusableResponseError
 from wallarm_fast.log import RunLogger
 
 
@@ -51,6 +51,14 @@ class Recording:
     def fetch(self) -> None:
         """Get the run once."""
         self.latest = self.latest.updated(self.client.get_test_run(self.test_run_id))
+
+    def try_fetch(self) -> TransientError | StepError | None:
+        """Get the run once; return what prevents that."""
+        try:
+            self.fetch()
+        except (TransientError, StepError) as problem:
+            return problem
+        return None
 
     def fetch_with_retries(self) -> Iterator[float]:
         """Get the run, in parts."""

@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterator
 from functools import partial
 
 from wallarm_fast.api.retry import TransientError, retry
-from wallarm_fast.errors import NotFoundError, RefusedError, StepError, UnknownCallError, UnreachableError
+from wallarm_fast.errors import NotFoundError, RefusedError, UnknownCallError, UnreachableError
 from wallarm_fast.stop.recording import Recording
 
 
@@ -46,7 +46,7 @@ class _Request:
         try:
             yield from retry(self._attempt, recording.deadline, recording.log)
         except UnreachableError:
-            if self._may_have_acted and self._fetch() is None and recording.off:
+            if self._may_have_acted and recording.try_fetch() is None and recording.off:
                 return None
             raise
         except (NotFoundError, RefusedError) as error:
@@ -59,7 +59,7 @@ class _Request:
     def _attempt(self) -> None:
         recording, problem = self._recording, None
         if self._fetch_first:
-            problem = self._fetch()
+            problem = recording.try_fetch()
             self._fetch_first = False
             if recording.off:
                 return
@@ -71,14 +71,6 @@ class _Request:
             self._fetch_first = failure.may_have_acted or problem is not None
             self._may_have_acted |= self._fetch_first
             raise
-
-    def _fetch(self) -> TransientError | StepError | None:
-        """Get the run once; return what prevents that, which is no reason not to request the stop."""
-        try:
-            self._recording.fetch()
-        except (TransientError, StepError) as problem:
-            return problem
-        return None
 
     def _can_wait(self, seconds: float | None) -> bool:
         """Tell whether the API asks for a pause that leaves time for the stop."""

@@ -13,8 +13,8 @@ def check_verdict(run: TestRun, min_threat: int, log: RunLogger) -> None:
     """Raise the error that the end of the run stands for, if it is not a clean one; log what is doubtful."""
     if run.state == "interrupted":
         raise AbortedError.of("the run was aborted")
-    if count_failing(run, min_threat):
-        raise VulnerabilitiesError(_describe_failing(run, min_threat))
+    if failing := count_failing(run, min_threat):
+        raise VulnerabilitiesError(_describe_failing(run, failing, min_threat))
     if not run.vulnerabilities and (run.state == "failed" or run.counts.failed_count):
         raise VulnerabilitiesError("the security tests failed, but the API returned no vulnerabilities").hint(
             "look at the test run in the portal"
@@ -67,9 +67,9 @@ def _nothing_tested(counts: Counts) -> bool:
     return passed == 0 or (passed is None and failed is None and technically > 0)
 
 
-def _describe_failing(run: TestRun, min_threat: int) -> str:
+def _describe_failing(run: TestRun, failing: int, min_threat: int) -> str:
     """Say which vulnerabilities fail the step: they come first."""
-    failing, count = count_failing(run, min_threat), run.vulnerability_count
+    count = run.vulnerability_count
     names = [
         f"{item.type or item.code or 'unknown'} (threat {item.threat or 'unknown'})"
         for item in run.vulnerabilities[: min(failing, _MAX_NAMED)]

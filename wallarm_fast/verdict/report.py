@@ -78,9 +78,7 @@ class VerdictReport(Report[VerdictResult]):
         """Return the outputs but `status` and `results`."""
         seen = self.results and all(result.latest.state for result in self.results)
         listed = [
-            {**_shown(item, secrets), "test_run_id": result.test_run_id}
-            for result, items in zip(self.results, self.listed, strict=True)
-            for item in items
+            {**_shown(item, secrets), "test_run_id": result.test_run_id} for result, item in self._pairs()
         ]
         return {
             "test_run_id": self.results[0].test_run_id if self.results else "",
@@ -129,10 +127,7 @@ class VerdictReport(Report[VerdictResult]):
         numbers = ("Baselines", "Passed", "Failed", "Failed technically")
         columns = ("Test run", "Test record", *numbers, "Outcome")
         yield Table(columns, map(_row, self.results), numbers=numbers)
-        listed = [
-            (result, item) for result, items in zip(self.results, self.listed, strict=True) for item in items
-        ]
-        if listed:
+        if listed := [*self._pairs()]:
             title = plural(self.vulnerability_count, "vulnerability")
             if left_out := self.vulnerability_count - len(listed):
                 title += f", {left_out} of which are left out here and in the outputs"
@@ -141,6 +136,12 @@ class VerdictReport(Report[VerdictResult]):
                 for result, item in listed
             )
             yield Table(("Test run", "ID", "Threat", "Type", "Code"), rows, title, {"Threat"})
+
+    def _pairs(self) -> Iterator[tuple[VerdictResult, Vulnerability]]:
+        """Yield what is listed with the result that it belongs to."""
+        for result, items in zip(self.results, self.listed, strict=True):
+            for item in items:
+                yield result, item
 
     def _list(self, most: int) -> Sequence[Sequence[Vulnerability]]:
         """Return so many vulnerabilities in all, by run; first those that fail the step."""

@@ -80,7 +80,7 @@ class TestedRun:
             latest=self.latest,
             min_threat=min_threat,
             seconds=waited if self.latest.seconds is None else self.latest.seconds,
-            url=self.client.connection.run_url(self.test_run_id) if self.test_run_id else None,
+            url=self.client.connection.run_url(self.test_run_id),
             error=self.error,
         )
 
